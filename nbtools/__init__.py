@@ -1,0 +1,77 @@
+"""nbtools carries notebooks from the first cell to the nightly run.
+
+A **Notebook** with its parameters filled in is another notebook: a pure function. Asking
+for that notebook to be executed is a **Job**. An **Executor** runs it. What a notebook
+reports while it runs is an experiment **Run** (params, metrics, time series); what it
+reads and leaves behind are **Artifacts**. All of it is remembered in one **Store**, a
+SQLite file that holds Vertex ML Metadata's own graph.
+
+    job = nbtools.run("train.ipynb", {"lr": 3e-4})      # execute, wait
+    job.outputs["test_accuracy"], job.outputs.report    # what came out
+
+    nbtools.log_metrics({"test_accuracy": 0.97})        # inside the notebook
+    nbtools.get_experiment_df("train")                  # every run, side by side
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbtools.errors import NbtoolsError, NotebookFailed
+    from nbtools.experiments import (
+        ExperimentRun,
+        end_run,
+        get_experiment_df,
+        init,
+        log_artifact,
+        log_metrics,
+        log_model,
+        log_params,
+        log_time_series_metrics,
+        output_path,
+        start_run,
+        use_artifact,
+    )
+    from nbtools.jobs import run, submit
+
+__version__ = "0.1.0"
+
+#: public name -> the module it lies in; imported when first used.
+_WHERE = {
+    "NbtoolsError": "errors",
+    "NotebookFailed": "errors",
+    "ExperimentRun": "experiments",
+    "end_run": "experiments",
+    "get_experiment_df": "experiments",
+    "init": "experiments",
+    "log_artifact": "experiments",
+    "log_metrics": "experiments",
+    "log_model": "experiments",
+    "log_params": "experiments",
+    "log_time_series_metrics": "experiments",
+    "output_path": "experiments",
+    "start_run": "experiments",
+    "use_artifact": "experiments",
+    "run": "jobs",
+    "submit": "jobs",
+}
+
+__all__ = [  # noqa: PLE0604, RUF022 - made from the table, which is in order
+    *_WHERE,
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'nbtools' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"nbtools.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

@@ -1,0 +1,64 @@
+"""The card that a run shows in its notebook: who it is, and its values so far.
+
+It is one small output, brought up to date when a cell ends, in text, HTML and JSON. So an
+executed notebook carries its run, wherever it was executed, and can be read on its own.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbtools.experiments import ExperimentRun
+
+MIME = "application/vnd.nbtools.run+json"
+
+
+def show(run: ExperimentRun) -> None:
+    """Display the card of `run`, if this is a notebook, and keep it up to date."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return  # a script, or a terminal: nothing to show a card in
+    from IPython.display import display
+
+    handle = display(bundle(run), raw=True, display_id=True)
+    shown = bundle(run)
+
+    def refresh(*_: object) -> None:
+        nonlocal shown
+        if (now := bundle(run)) != shown:
+            shown = now
+            handle.update(now, raw=True)
+
+    shell.events.register("post_run_cell", refresh)
+
+
+def bundle(run: ExperimentRun) -> dict[str, Any]:
+    """The card in each of its forms, by MIME type."""
+    values = {
+        kind: {k: _json(v) for k, v in named.items()} for kind, named in run.values.items() if named
+    }
+    title = f"run {run.name} of experiment {run.experiment}"
+    rows = [(kind, k, v) for kind, named in run.values.items() for k, v in named.items()]
+    cells = "".join(
+        f"<tr><td>{escape(kind)}</td><td>{escape(k)}</td><td>{escape(_text(v))}</td></tr>"
+        for kind, k, v in rows
+    )
+    return {
+        MIME: {"experiment": run.experiment, "run": run.name, **values},
+        "text/plain": "\n".join([title, *(f"  {k} = {_text(v)}" for _, k, v in rows)]),
+        "text/html": f"<details open><summary>{escape(title)}</summary><table>{cells}</table></details>",
+    }
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _json(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

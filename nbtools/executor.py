@@ -1,0 +1,118 @@
+"""The contract of executors: who runs a prepared notebook.
+
+An executor is a pair of hands. It gets a `Task`, a notebook with its parameters already
+in it, and says what it sees as an `Observation`; `jobs.py` alone decides what that makes
+of the job. An implementation is one file in `executors/`, named in `registry.py`, and
+passes the suite in `tests/contracts/`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from nbtools.nouns import moment, stamp
+from nbtools.states import JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What an executor needs to know; all of it, and nothing of the store's."""
+
+    job: str  #: the job's name; starting it twice is an error
+    folder: Path  #: the job's folder: `prepared.ipynb` is there, results come there
+    stem: str  #: results are called `{stem}.ipynb` and `{stem}.html`
+    kernel: str  #: kernelspec name
+    cwd: Path  #: the kernel's working directory
+    store: Path  #: what NBTOOLS_STORE says in the kernel
+    output: str = ""  #: deliver the executed notebook here too
+    timeout: float = 0.0  #: seconds for the whole; 0: no limit
+    cell_timeout: float = 0.0  #: seconds for each cell; 0: no limit
+
+    @property
+    def prepared(self) -> Path:
+        """The notebook to execute."""
+        return self.folder / "prepared.ipynb"
+
+    @property
+    def executed(self) -> Path:
+        """The executed notebook; there only when all of it was executed."""
+        return self.folder / f"{self.stem}.ipynb"
+
+    @property
+    def partial(self) -> Path:
+        """What was executed so far, or until it stopped."""
+        return self.folder / f"{self.stem}.partial.ipynb"
+
+    @property
+    def report(self) -> Path:
+        """The executed notebook as a page."""
+        return self.folder / f"{self.stem}.html"
+
+    def dumps(self) -> str:
+        """This task as JSON."""
+        return json.dumps(
+            {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        )
+
+    @classmethod
+    def loads(cls, text: str) -> Task:
+        """The task that `dumps` wrote."""
+        values = json.loads(text)
+        for key in ("folder", "cwd", "store"):
+            values[key] = Path(values[key])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What an executor sees of a task at one moment; each is complete in itself."""
+
+    state: JobState
+    cell: int = 0  #: the last cell begun, from 1; 0 before the first
+    cells: int = 0  #: how many there are; 0: not known yet
+    text: str = ""  #: the last line printed
+    error: str = ""  #: one sentence: why it ended without success
+    start_time: datetime | None = None  #: UTC
+    end_time: datetime | None = None  #: UTC
+
+    def dumps(self) -> str:
+        """This observation as one line of JSON."""
+        values = asdict(self)
+        for key in ("start_time", "end_time"):
+            values[key] = stamp(values[key])
+        return json.dumps(values)
+
+    @classmethod
+    def loads(cls, text: str | bytes) -> Observation:
+        """The observation that `dumps` wrote."""
+        values = json.loads(text)
+        for key in ("start_time", "end_time"):
+            values[key] = moment(values[key])
+        values["state"] = JobState(values["state"])
+        return cls(**values)
+
+
+class Executor(Protocol):
+    """Who runs a task."""
+
+    def check(self, kernel: str) -> str:
+        """The kernelspec to use for `kernel` ("" is this executor's default).
+
+        Raises RequestError, naming what there is, when it has no such kernel.
+        """
+
+    def start(self, task: Task) -> str:
+        """Begin, and return a handle; the task lives on when this process ends.
+
+        Raises AlreadyExists when the task's job was started before.
+        """
+
+    def poll(self, handle: str, now: datetime) -> Observation:
+        """What is to be seen of it now. Never raises for a task that failed or died."""
+
+    def stop(self, handle: str) -> None:
+        """Ask it to stop: interrupt first, then kill. Does not wait. Again is the same."""

@@ -1,0 +1,1 @@
+"""Implementations of `nbtools.executor.Executor`, reached by name through `registry`."""

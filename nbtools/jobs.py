@@ -1,0 +1,288 @@
+"""Jobs: submit, look, wait, cancel. The only writer of job state.
+
+A job's state changes in one place, `_advance`, by the table in `states.py`. Nothing runs
+in the background here: whoever looks at a job asks its executor what it sees and writes
+that down, so a job whose process died is found by the next command, whichever it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from nbtools import lineage, registry
+from nbtools.errors import NbtoolsError, NotebookFailed, NotFound, RequestError, StateError
+from nbtools.executor import Observation
+from nbtools.nouns import JOB, NOTEBOOK, REPORT, Context, Execution, Job, run_id, utc_now
+from nbtools.outputs import Outputs
+from nbtools.request import Plan, Request, plan
+from nbtools.runs import close_run, open_run
+from nbtools.settings import Settings
+from nbtools.states import AS_EXECUTION, MAY_FOLLOW, ExecutionState, JobState
+from nbtools.store import Store
+
+#: a job that was remembered but not handed over in this time was left by a crash.
+HANDOVER = timedelta(seconds=60)
+UNFINISHED = (ExecutionState.NEW, ExecutionState.RUNNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmittedJob(Job):
+    """A job that can be waited for; every other field is the record's."""
+
+    def refresh(self) -> SubmittedJob:
+        """The same job as it stands now."""
+        return Jobs.open().get(self.name)
+
+    def wait(self, timeout: float | None = None) -> SubmittedJob:
+        """Wait until it ends, at most `timeout` seconds; returns it as it then stands."""
+        jobs = Jobs.open()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            job = jobs.get(self.name)
+            if job.state.final or (deadline is not None and time.monotonic() > deadline):
+                return job
+            time.sleep(0.1)
+
+    def cancel(self) -> SubmittedJob:
+        """Ask it to stop; wait() tells when it has."""
+        return Jobs.open().cancel(self.name)
+
+    @property
+    def outputs(self) -> Outputs:
+        """What it has left behind so far."""
+        return Jobs.open().outputs(self)
+
+
+class Jobs:
+    """The jobs of one store."""
+
+    def __init__(
+        self, store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.store, self.settings, self.clock = store, settings, clock
+
+    @classmethod
+    def open(cls) -> Jobs:
+        """The jobs of the store that the settings name."""
+        settings = Settings.load()
+        return cls(Store(settings.store), settings)
+
+    def submit(self, request: Request) -> SubmittedJob:
+        """Check the request, remember the job, hand it to its executor.
+
+        Raises RequestError, with nothing remembered, for anything wrong with the request.
+        """
+        now = self.clock()
+        made = plan(request, self.settings, now)
+        with self.store.write():
+            self._remember(made, request.resume, now)
+            made.lay_out()  # inside: a full disk leaves no job without its files
+        name, executor = made.job.name, registry.executor(made.job.executor)
+        try:
+            handle = executor.start(made.task)
+        except NbtoolsError as error:
+            failed = Observation(state=JobState.FAILED, error=str(error), end_time=now)
+            self._observe(name, failed, now)
+            raise
+        self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
+        return self.get(name)
+
+    def get(self, name: str) -> SubmittedJob:
+        """The job of that name as it stands now; also by an unmistakable beginning of its
+        name, or `last` for the newest. Raises NotFound."""
+        return self.look(self._full_name(name))[0]
+
+    def list(self, limit: int = -1) -> list[SubmittedJob]:
+        """All jobs as they stand now, newest first."""
+        self.reconcile()
+        executions = self.store.list(Execution, JOB, limit=limit)
+        return [_submitted(Job.of(e)) for e in executions]
+
+    def look(self, name: str) -> tuple[SubmittedJob, Observation | None]:
+        """Ask the executor how the job stands, and write it down.
+
+        The observation is None when the job has ended or was not handed over yet.
+        """
+        job, now = Job.of(self.store.get(Execution, name)), self.clock()
+        if job.state.final:
+            return _submitted(job), None
+        if not job.handle:
+            if job.create_time and now - job.create_time < HANDOVER:
+                return _submitted(job), None
+            error = "whoever submitted it ended before handing it over; run it again"
+            return self._observe(name, Observation(state=JobState.FAILED, error=error), now), None
+        seen = registry.executor(job.executor).poll(job.handle, now)
+        return self._observe(name, seen, now), seen
+
+    def follow(self, name: str, pause: float = 0.1) -> Iterator[tuple[SubmittedJob, Observation]]:
+        """Yield the job each time something about it has changed, until it has ended."""
+        before: object = None
+        while True:
+            job, seen = self.look(name)
+            if (job, seen) != before:
+                yield job, seen or Observation(state=job.state, cell=job.cell, cells=job.cells)
+            if job.state.final:
+                return
+            before = job, seen
+            time.sleep(pause)
+
+    def reconcile(self) -> None:
+        """Bring every unfinished job up to date: what died is found here."""
+        for execution in self.store.list(Execution, JOB, states=UNFINISHED):
+            self.look(execution.name)
+
+    def cancel(self, name: str) -> SubmittedJob:
+        """Ask a job to stop. Raises StateError when it has ended already."""
+        job = self.get(name)
+        if job.state.final:
+            raise StateError(f"job {job.name} has ended already: it is {job.state}")
+        self._advance(job.name, Observation(state=JobState.CANCELLING), self.clock())
+        if job.handle:
+            registry.executor(job.executor).stop(job.handle)
+        return self.get(job.name)
+
+    def outputs(self, job: Job) -> Outputs:
+        """What a job has left behind so far."""
+        self.store.drain(self.clock())
+        return Outputs.of(job, self.store)
+
+    # -- inside ---------------------------------------------------------------------
+
+    def _full_name(self, name: str) -> str:
+        if name == "last":
+            found = self.store.list(Execution, JOB, limit=1)
+        elif self.store.find(Execution, name):
+            return name
+        else:
+            found = self.store.list(Execution, JOB, prefix=name, limit=2) if name else []
+        if not found:
+            raise NotFound(f"no job {name!r}: `nbtools jobs list` shows them")
+        if len(found) > 1:
+            raise RequestError(f"{name!r} is the beginning of several jobs: give more of the name")
+        return found[0].name
+
+    def _remember(self, made: Plan, resume: bool, now: datetime) -> None:
+        """The job's part of the graph: experiment, run, execution, source notebook."""
+        store, job = self.store, made.job
+        old = store.find(Context, run_id(job.experiment, job.run))
+        before = old.metadata.get("_job") if old else ""
+        if resume and before and not self.look(before)[0].state.final:
+            raise StateError(
+                f"run {job.run!r} is still at work in job {before}: wait, or cancel it"
+            )
+        params = made.notebook.effective(job.params)
+        context = open_run(
+            store, job.experiment, job.run, now, params=params, resume=resume, job=job.name
+        )
+        store.add(job.execution(), now)
+        store.associate(context.name, execution=job.name)
+        name = f"notebook-{lineage.digest(made.notebook.path)[:32]}"
+        source = lineage.of_file(name, made.notebook.path, NOTEBOOK)
+        lineage.read(store, source, job.name, now)
+
+    def _observe(self, name: str, seen: Observation, now: datetime) -> SubmittedJob:
+        """Write down what was seen; at the end also what was left behind, in one go."""
+        if not seen.state.final:
+            return self._advance(name, seen, now)
+        with self.store.write():
+            job = self._advance(name, seen, now)
+            self.store.drain(now)
+            outputs = Outputs.of(job, self.store)
+            context = run_id(job.experiment, job.run)
+            found = (("notebook", NOTEBOOK, outputs.notebook), ("report", REPORT, outputs.report))
+            for what, schema, path in found:
+                if path:
+                    artifact = lineage.of_file(f"{name}-{what}", path, schema)
+                    lineage.left(self.store, artifact, name, context, now)
+            close_run(self.store, context, AS_EXECUTION[job.state], job.error, now)
+        return job
+
+    def _advance(
+        self, name: str, seen: Observation, now: datetime, handle: str = ""
+    ) -> SubmittedJob:
+        """The only place where a job's state is changed."""
+
+        def change(execution: Execution) -> Execution:
+            job = Job.of(execution)
+            if job.state.final:
+                return execution
+            state = seen.state if seen.state in MAY_FOLLOW[job.state] else job.state
+            new = replace(
+                job,
+                state=state,
+                handle=handle or job.handle,
+                cell=max(seen.cell, job.cell),
+                cells=seen.cells or job.cells,
+                error=seen.error or job.error,
+                start_time=seen.start_time or job.start_time,
+                end_time=(seen.end_time or now) if state.final else None,
+            ).execution()
+            return replace(new, create_time=execution.create_time, etag=execution.etag,
+                           update_time=execution.update_time)  # fmt: skip
+
+        return _submitted(Job.of(self.store.amend(Execution, name, change, now)))
+
+
+def submit(
+    notebook: str | Path,
+    params: Mapping[str, Any] | None = None,
+    *,
+    experiment: str = "",
+    run: str = "",
+    resume: bool = False,
+    output: str | Path = "",
+    kernel: str = "",
+    cwd: str | Path = "",
+    executor: str = "",
+    timeout: float = 0.0,
+    cell_timeout: float = 0.0,
+    allow_unknown: bool = False,
+) -> SubmittedJob:
+    """Begin to execute a notebook and return its job at once; it outlives this process.
+
+    The arguments are those of `Request`. Raises RequestError, with nothing begun, when
+    something is wrong with them.
+    """
+    request = Request(
+        notebook=notebook,
+        params=params or {},
+        experiment=experiment,
+        run=run,
+        resume=resume,
+        output=output,
+        kernel=kernel,
+        cwd=cwd,
+        executor=executor,
+        timeout=timeout,
+        cell_timeout=cell_timeout,
+        allow_unknown=allow_unknown,
+    )
+    return Jobs.open().submit(request)
+
+
+def run(
+    notebook: str | Path, params: Mapping[str, Any] | None = None, **options: Any
+) -> SubmittedJob:
+    """Execute a notebook, wait for its end, and return the finished job.
+
+    Takes what `submit` takes. Raises NotebookFailed, which holds the job, when it does not
+    succeed. Ctrl-C cancels the job, waits for its kernel to end, and is raised again.
+    """
+    job = submit(notebook, params, **options)
+    try:
+        job = job.wait()
+    except KeyboardInterrupt:
+        job.cancel().wait()
+        raise
+    if job.state is not JobState.SUCCEEDED:
+        raise NotebookFailed(f"job {job.name} is {job.state}: {job.error}", job)
+    return job
+
+
+def _submitted(job: Job) -> SubmittedJob:
+    return SubmittedJob(**vars(job))

@@ -1,0 +1,132 @@
+"""A request to execute a notebook, checked before anything is remembered or begun."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nbtools import registry
+from nbtools.errors import RequestError
+from nbtools.executor import Task
+from nbtools.notebook import Notebook
+from nbtools.nouns import Job, job_name, run_id, slug
+from nbtools.outputs import FILES
+from nbtools.prepare import prepare
+from nbtools.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to execute, and how. Empty means: as the settings or the notebook say."""
+
+    notebook: str | Path  #: the template
+    params: Mapping[str, Any]  #: values for its parameters cell
+    experiment: str = ""  #: default: the notebook's name
+    run: str = ""  #: default: the job's name
+    resume: bool = False  #: continue the run of that name instead of refusing
+    output: str | Path = ""  #: deliver the executed notebook here too
+    kernel: str = ""  #: kernelspec name
+    cwd: str | Path = ""  #: default: the notebook's folder, as in JupyterLab
+    executor: str = ""  #: who runs it
+    timeout: float = 0.0  #: seconds for the whole
+    cell_timeout: float = 0.0  #: seconds for each cell
+    allow_unknown: bool = False  #: inject names that the parameters cell does not have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A request that was found to be in order: all that is needed to begin."""
+
+    job: Job  #: the record to remember
+    task: Task  #: what the executor will get
+    notebook: Notebook  #: the template
+    prepared: str  #: the text of the notebook to execute
+
+    def lay_out(self) -> None:
+        """Make the job's folder. Raises RequestError when it cannot be written."""
+        try:
+            (self.task.folder / FILES).mkdir(parents=True)
+            self.task.prepared.write_text(self.prepared, encoding="utf-8")
+        except OSError as error:
+            raise RequestError(
+                f"cannot write {self.task.folder}: {error.strerror}; free some space, "
+                "or set NBTOOLS_STORE to another folder"
+            ) from None
+
+
+def plan(request: Request, settings: Settings, now: datetime) -> Plan:
+    """Check everything that can be checked, and fill in what the request leaves open.
+
+    Raises RequestError with one sentence for each thing that is wrong.
+    """
+    executor_name = request.executor or settings.executor
+    executor = registry.executor(executor_name)
+    notebook = Notebook.read(request.notebook)
+    params = notebook.check(request.params, request.allow_unknown)
+    kernel = executor.check(request.kernel or notebook.kernel or settings.kernel)
+    name = job_name(notebook.path, now, os.urandom(2).hex())
+    experiment = request.experiment or settings.experiment or slug(notebook.path.stem)
+    run = request.run or name
+    run_id(experiment, run)  # refuses names that Vertex AI would refuse
+    task = Task(
+        job=name,
+        folder=settings.store / "jobs" / name,
+        stem=notebook.path.stem,
+        kernel=kernel,
+        cwd=_folder(request.cwd or notebook.path.parent),
+        store=settings.store,
+        output=_target(request.output, notebook.path),
+        timeout=_limit("timeout", request.timeout or settings.timeout),
+        cell_timeout=_limit("cell_timeout", request.cell_timeout or settings.cell_timeout),
+    )
+    job = Job(
+        name=name,
+        notebook=str(notebook.path),
+        experiment=experiment,
+        run=run,
+        params=params,
+        executor=executor_name,
+        kernel=kernel,
+        folder=str(task.folder),
+        output=task.output,
+    )
+    identity = {"job": name, "experiment": experiment, "run": run}
+    return Plan(job=job, task=task, notebook=notebook,
+                prepared=prepare(notebook, params, identity, kernel))  # fmt: skip
+
+
+def _folder(path: str | Path) -> Path:
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise RequestError(f"no folder {folder} to execute in: name one with --cwd")
+    return folder
+
+
+def _target(output: str | Path, notebook: Path) -> str:
+    """Where the executed notebook is to be delivered; refused now rather than at the end."""
+    if not output:
+        return ""
+    target = Path(output).expanduser().absolute()
+    if target.is_dir():
+        target /= notebook.name
+    if target.exists() and target.samefile(notebook):
+        raise RequestError(f"the output {target} is the notebook itself: name another file")
+    probe = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RequestError(
+            f"cannot write {target}: {error.strerror}; name a file in a folder that can be written"
+        ) from None
+    return str(target)
+
+
+def _limit(name: str, seconds: float) -> float:
+    if not seconds >= 0:
+        raise RequestError(f"{name} must be a number of seconds, 0 for no limit: not {seconds}")
+    return seconds

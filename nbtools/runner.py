@@ -1,0 +1,152 @@
+"""The process that carries out one local task: `python -m nbtools.runner FOLDER LOCK`.
+
+It detaches itself, executes the notebook and appends to `progress.jsonl` what a watcher
+should see. LOCK is the descriptor of the lock that says it lives; see executors/local.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbtools.executor import Observation, Task
+from nbtools.executors.local import PROGRESS, STOP, TASK
+from nbtools.nouns import utc_now
+from nbtools.registry import own_process
+from nbtools.states import JobState
+
+if TYPE_CHECKING:
+    from nbtools.engine import Stopped
+
+#: seconds between two observations of printed text.
+TEXT_EVERY = 0.1
+#: seconds between two heartbeats.
+HEARTBEAT = 5.0
+#: bytes kept aside so that the reason can still be written when the disk is full.
+RESERVE = 65536
+
+
+class Runner:
+    """Executes `task`, observing."""
+
+    def __init__(self, task: Task, lock: int) -> None:
+        self._task, self._lock = task, lock
+        self._begin = time.monotonic()
+        self._text_time = self._beat = self._begin
+        self._reserve = task.folder / "reserve"
+        self._seen = Observation(state=JobState.PENDING, start_time=utc_now())
+
+    def run(self) -> None:
+        """Do all of it; whatever happens, the last observation says how it ended."""
+        end = self._seen
+        try:
+            self._reserve.write_bytes(b"\0" * RESERVE)
+            self._note()
+            end = self._execute()
+        except OSError as error:
+            # Most likely the disk is full: give it what was kept aside for this moment.
+            self._reserve.unlink(missing_ok=True)
+            reason = f"cannot write to {self._task.folder}: {error.strerror}; free some space"
+            end = replace(self._seen, state=JobState.FAILED, error=reason)
+        except Exception as error:  # a fault of ours must end the job too, and be seen
+            end = replace(self._seen, state=JobState.FAILED, error=f"nbtools failed: {error!r}")
+            raise
+        finally:
+            self._reserve.unlink(missing_ok=True)
+            self._note(replace(end, end_time=utc_now()))
+
+    def _execute(self) -> Observation:
+        import nbformat
+
+        from nbtools.engine import Stopped, execute
+
+        task = self._task
+        nb = nbformat.reads(task.prepared.read_text(encoding="utf-8"), as_version=4)
+        self._seen = replace(self._seen, cells=len(nb.cells))
+        end = JobState.SUCCEEDED, ""
+        try:
+            execute(nb, task.partial, task.kernel, self._observe, self._due)
+            task.partial.replace(task.executed)
+        except Stopped as stopped:
+            end = stopped.state, str(stopped)
+        error = end[1] or self._deliver()
+        state = JobState.FAILED if error and not end[1] else end[0]
+        from nbtools.report import write_report
+
+        write_report(nb, task.report, task.stem)
+        return replace(self._seen, state=state, error=error)
+
+    def _deliver(self) -> str:
+        """Put the executed notebook where it was asked for; "" or why that failed."""
+        if not self._task.output:
+            return ""
+        target = Path(self._task.output)
+        beside = target.with_name(f".{target.name}.part")
+        try:
+            shutil.copyfile(self._task.executed, beside)
+            beside.replace(target)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            return (
+                f"executed, but {target} cannot be written: {error.strerror}; "
+                f"the executed notebook is {self._task.executed}"
+            )
+        return ""
+
+    def _observe(self, cell: int, text: str) -> None:
+        begun = cell != self._seen.cell
+        self._seen = replace(
+            self._seen, state=JobState.RUNNING, cell=cell, text=text or self._seen.text
+        )
+        now = time.monotonic()
+        if begun or now - self._text_time >= TEXT_EVERY:
+            self._text_time = now
+            self._note()
+
+    def _due(self, cell_seconds: float) -> Stopped | None:
+        from nbtools.engine import Stopped
+
+        task, now = self._task, time.monotonic()
+        if now - self._beat >= HEARTBEAT:
+            self._beat = now
+            os.utime(self._lock)
+            self._note()  # also what was printed since the last note
+        if (task.folder / STOP).exists():
+            return Stopped(JobState.CANCELLED, f"cancelled {self._place()}")
+        if task.timeout and now - self._begin > task.timeout:
+            limit = f"it took longer than the {task.timeout:g} s that --timeout allows"
+            return Stopped(JobState.FAILED, f"timed out {self._place()}: {limit}")
+        if task.cell_timeout and cell_seconds > task.cell_timeout:
+            limit = f"it took longer than the {task.cell_timeout:g} s that --cell-timeout allows"
+            return Stopped(JobState.FAILED, f"timed out {self._place()}: {limit}")
+        return None
+
+    def _place(self) -> str:
+        seen = self._seen
+        return f"in cell {seen.cell} of {seen.cells}" if seen.cell else "before its first cell"
+
+    def _note(self, seen: Observation | None = None) -> None:
+        line = (seen or self._seen).dumps().encode() + b"\n"
+        with (self._task.folder / PROGRESS).open("ab", buffering=0) as file:
+            file.write(line)
+
+
+def main(folder: Path, lock: int) -> None:
+    """Detach from whoever began this, then run."""
+    if os.fork():
+        os._exit(0)  # whoever began this has no child to wait for
+    os.set_inheritable(lock, False)  # the lock is this process's, not the kernel's
+    task = Task.loads((folder / TASK).read_text())
+    os.environ["NBTOOLS_STORE"] = str(task.store)
+    os.chdir(task.cwd)
+    own_process()
+    Runner(task, lock).run()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

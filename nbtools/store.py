@@ -1,0 +1,400 @@
+"""What is remembered: one SQLite file that holds ML Metadata's graph.
+
+Contexts are experiments and runs, executions are jobs, artifacts are notebooks, models
+and other files; events and associations join them. All SQL of nbtools is here and in
+`schema.sql`. Writes are transactions; a crash at any moment leaves the last whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from datetime import datetime
+from pathlib import Path
+from threading import RLock
+from typing import Any, TypeVar
+
+from nbtools import journal
+from nbtools.errors import AlreadyExists, NotFound, StoreError
+from nbtools.nouns import Artifact, Context, Event, Execution, moment, stamp
+from nbtools.states import ExecutionState
+
+Record = TypeVar("Record", Context, Execution, Artifact)
+#: step, wall time (seconds since the epoch), value
+Point = tuple[int, float, float]
+
+_TABLES: dict[type, str] = {Context: "contexts", Execution: "executions", Artifact: "artifacts"}
+#: SQL that leads from schema version i+1 to i+2; `schema.sql` is always the newest.
+MIGRATIONS: tuple[str, ...] = ()
+
+
+class Store:
+    """An open store. Safe to share between threads; several processes may have it open."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Open or make the store in `folder`; None: in memory, for as long as it is open."""
+        self.folder = folder
+        self._lock = RLock()
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                if not (folder / ".gitignore").exists():  # results do not belong in git
+                    (folder / ".gitignore").write_text("*\n")
+            self._db = sqlite3.connect(
+                folder / "store.sqlite" if folder else ":memory:",
+                timeout=15,
+                isolation_level=None,  # transactions are begun by `write`
+                check_same_thread=False,  # and guarded by its lock
+            )
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(_reason(folder, error)) from error
+        self._migrate()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def journals(self) -> Path | None:
+        """Where runs write their journals."""
+        return self.folder / "journals" if self.folder else None
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """All writes inside happen together or not at all. May be nested."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.rollback()
+                raise
+
+    # -- records --------------------------------------------------------------------
+
+    def find(self, kind: type[Record], name: str) -> Record | None:
+        """The record of that name, or None."""
+        row = self._execute(f"SELECT * FROM {_TABLES[kind]} WHERE name = ?", name).fetchone()
+        return _record(kind, row) if row else None
+
+    def get(self, kind: type[Record], name: str) -> Record:
+        """The record of that name; raises NotFound."""
+        if (record := self.find(kind, name)) is None:
+            raise NotFound(f"no {kind.__name__.lower()} {name!r}")
+        return record
+
+    def add(self, record: Record, now: datetime) -> Record:
+        """Remember a new record; raises AlreadyExists."""
+        record = replace(record, create_time=record.create_time or now, update_time=now, etag=1)
+        row = _row(record)
+        marks = ", ".join("?" * len(row))
+        try:
+            with self.write():
+                self._execute(
+                    f"INSERT INTO {_TABLES[type(record)]} ({', '.join(row)}) VALUES ({marks})",
+                    *row.values(),
+                )
+        except sqlite3.IntegrityError:
+            raise AlreadyExists(
+                f"there is already {_article(type(record).__name__)} {record.name!r}"
+            ) from None
+        return record
+
+    def put(self, record: Record, now: datetime) -> Record:
+        """Remember a record under its name, whether it was there or not."""
+        with self.write():
+            if self.find(type(record), record.name) is None:
+                return self.add(record, now)
+            return self.amend(
+                type(record),
+                record.name,
+                lambda old: replace(record, create_time=old.create_time, etag=old.etag),
+                now,
+            )
+
+    def amend(
+        self, kind: type[Record], name: str, change: Callable[[Record], Record], now: datetime
+    ) -> Record:
+        """Replace a record by `change(record)`, with nothing in between. Raises NotFound."""
+        with self.write():
+            old = self.get(kind, name)
+            new = change(old)
+            if new == old:
+                return old
+            new = replace(new, update_time=now, etag=old.etag + 1)
+            row = _row(new)
+            sets = ", ".join(f"{column} = ?" for column in row)
+            self._execute(f"UPDATE {_TABLES[kind]} SET {sets} WHERE name = ?", *row.values(), name)
+        return new
+
+    def list(
+        self,
+        kind: type[Record],
+        schema_title: str = "",
+        *,
+        parent: str = "",
+        context: str = "",
+        states: tuple[str, ...] = (),
+        display_name: str = "",
+        prefix: str = "",
+        uri: str = "",
+        limit: int = -1,
+    ) -> list[Record]:
+        """Records that fit everything given, newest first.
+
+        `parent` is the context that a context is a child of, `context` the one that an
+        execution or artifact is associated with, `prefix` how a name begins.
+        """
+        joins, wheres, values = "", ["1"], list[Any]()
+        edge = ("children", "child", "parent", parent)
+        if context:
+            noun = kind.__name__.lower()
+            edge = (f"context_{noun}s", noun, "context", context)
+        if edge[3]:
+            joins = f"JOIN {edge[0]} AS e ON e.{edge[1]} = t.name AND e.{edge[2]} = ?"
+            values.append(edge[3])
+        for column, value in (
+            ("schema_title", schema_title),
+            ("display_name", display_name),
+            ("uri", uri),
+        ):
+            if value:
+                wheres.append(f"t.{column} = ?")
+                values.append(value)
+        if states:
+            wheres.append(f"t.state IN ({', '.join('?' * len(states))})")
+            values.extend(states)
+        if prefix:
+            wheres.append("substr(t.name, 1, ?) = ?")
+            values.extend((len(prefix), prefix))
+        rows = self._execute(
+            f"SELECT t.* FROM {_TABLES[kind]} AS t {joins} WHERE {' AND '.join(wheres)} "
+            "ORDER BY t.create_time DESC, t.name DESC LIMIT ?",
+            *values,
+            limit,
+        )
+        return [_record(kind, row) for row in rows]
+
+    # -- edges ----------------------------------------------------------------------
+
+    def add_event(self, event: Event, now: datetime) -> None:
+        """Remember that an execution read or wrote an artifact; again is the same."""
+        self._link("events", event.execution, event.artifact, event.type, stamp(event.time or now))
+
+    def add_child(self, parent: str, child: str) -> None:
+        """Make one context the child of another; again is the same."""
+        self._link("children", parent, child)
+
+    def associate(self, context: str, *, execution: str = "", artifact: str = "") -> None:
+        """Put an execution or an artifact into a context; again is the same."""
+        if execution:
+            self._link("context_executions", context, execution)
+        if artifact:
+            self._link("context_artifacts", context, artifact)
+
+    def events(self, *, execution: str = "", artifact: str = "") -> list[Event]:
+        """The events of an execution, or of an artifact, oldest first."""
+        column, value = ("execution", execution) if execution else ("artifact", artifact)
+        rows = self._execute(f"SELECT * FROM events WHERE {column} = ? ORDER BY time", value)
+        return [Event(**{**dict(row), "time": moment(row["time"])}) for row in rows]
+
+    # -- time series ----------------------------------------------------------------
+
+    def add_points(self, context: str, key: str, points: list[Point]) -> None:
+        """Add points to a run's series; a step written again replaces the old."""
+        with self.write():
+            for step, wall_time, value in points:
+                self._execute(
+                    "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?)",
+                    context, key, step, wall_time, value,
+                )  # fmt: skip
+
+    def points(self, context: str) -> dict[str, list[Point]]:
+        """A run's series by metric, each in the order of its steps."""
+        series: dict[str, list[Point]] = {}
+        for row in self._execute(
+            "SELECT key, step, wall_time, value FROM points WHERE context = ? ORDER BY key, step",
+            context,
+        ):
+            value = math.nan if row["value"] is None else row["value"]
+            series.setdefault(row["key"], []).append((row["step"], row["wall_time"], value))
+        return series
+
+    def last_step(self, context: str) -> int:
+        """The highest step that any of a run's series has; 0 when there is none."""
+        row = self._execute("SELECT max(step) AS s FROM points WHERE context = ?", context)
+        return int(row.fetchone()["s"] or 0)
+
+    # -- journals -------------------------------------------------------------------
+
+    def drain(self, now: datetime) -> None:
+        """Take in what runs have logged since it was last done.
+
+        A run with a journal that its process left without ending it, and that no job
+        answers for, becomes FAILED.
+        """
+        if self.journals is None or not self.journals.is_dir():
+            return
+        for path in sorted(self.journals.glob(f"*{journal.SUFFIX}")):
+            try:
+                abandoned = journal.abandoned(path)  # asked before reading: nothing comes after
+                with self.write():
+                    self._drain_one(path, abandoned, now)
+                if abandoned:  # in this order: no row means no file, for any other reader
+                    path.unlink(missing_ok=True)
+                    with self.write():
+                        self._execute("DELETE FROM journals WHERE file = ?", path.name)
+            except FileNotFoundError:
+                continue  # another reader was here first
+
+    def _drain_one(self, path: Path, abandoned: bool, now: datetime) -> None:
+        context = journal.context_of(path)
+        row = self._execute("SELECT position FROM journals WHERE file = ?", path.name).fetchone()
+        entries, position = journal.read(path, row["position"] if row else 0)
+        if self.find(Context, context) is not None:  # else its run was deleted meanwhile
+            for entry in entries:
+                for key, value in entry.get("series", {}).items():
+                    self.add_points(context, key, [(entry["step"], entry["time"], value)])
+            self.amend(Context, context, lambda c: _take_in(c, entries, abandoned), now)
+        self._execute(
+            "INSERT OR REPLACE INTO journals VALUES (?, ?, ?)", path.name, context, position
+        )
+
+    # -- inside ---------------------------------------------------------------------
+
+    def check(self) -> str:
+        """ "" when the file is sound, else what SQLite says is wrong with it."""
+        found = self._execute("PRAGMA quick_check").fetchone()[0]
+        return "" if found == "ok" else str(found)
+
+    def _link(self, table: str, *values: str | None) -> None:
+        marks = ", ".join("?" * len(values))
+        with self.write():
+            self._execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", *values)
+
+    def _execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        try:
+            with self._lock:
+                cursor = self._db.cursor()
+                cursor.row_factory = sqlite3.Row
+                return cursor.execute(sql, values)
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise StoreError(_reason(self.folder, error)) from error
+
+    def _migrate(self) -> None:
+        newest = len(MIGRATIONS) + 1
+        version = self._execute("PRAGMA user_version").fetchone()[0]
+        if version == newest:
+            return
+        if version > newest:
+            raise StoreError(
+                f"{self.folder} was written by a newer nbtools: update this one with pip"
+            )
+        with self.write():
+            version = self._execute("PRAGMA user_version").fetchone()[0]  # another may have won
+            schema = Path(__file__).with_name("schema.sql").read_text() if not version else ""
+            for sql in (schema,) if schema else MIGRATIONS[version - 1 :]:
+                for statement in _statements(sql):
+                    self._execute(statement)
+            self._execute(f"PRAGMA user_version = {newest}")
+
+
+def _take_in(context: Context, entries: list[dict[str, Any]], abandoned: bool) -> Context:
+    """A run's context after what its journal says."""
+    meta = dict(context.metadata)
+    for entry in entries:
+        for key in ("_params", "_metrics"):
+            if entry.get(key):
+                meta[key] = {**meta.get(key, {}), **entry[key]}
+        if "_state" in entry:
+            meta["_state"] = entry["_state"]
+    if abandoned and meta["_state"] == ExecutionState.RUNNING and not meta.get("_job"):
+        meta["_state"] = ExecutionState.FAILED
+        meta["_error"] = "its process ended without ending the run (killed, or power lost)"
+    return replace(context, metadata=meta)
+
+
+def _row(record: Context | Execution | Artifact) -> dict[str, Any]:
+    values = {f.name: getattr(record, f.name) for f in fields(record)}
+    values["metadata"] = _dumps(values["metadata"])
+    for key in ("create_time", "update_time"):
+        values[key] = stamp(values[key])
+    return values
+
+
+def _record(kind: type[Record], row: sqlite3.Row) -> Record:
+    values = dict(row)
+    values["metadata"] = json.loads(values["metadata"], object_hook=_plain_float)
+    for key in ("create_time", "update_time"):
+        values[key] = moment(values[key])
+    return kind(**values)
+
+
+def _dumps(metadata: Mapping[str, Any]) -> str:
+    """JSON that SQLite's own functions read too: they know no NaN and no infinity."""
+    try:
+        return json.dumps(metadata, allow_nan=False)
+    except ValueError:
+        return json.dumps(_tag_floats(metadata))
+
+
+def _tag_floats(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _tag_floats(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tag_floats(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    return value
+
+
+def _plain_float(pairs: dict[str, Any]) -> Any:
+    return float(pairs["$float"]) if len(pairs) == 1 and "$float" in pairs else pairs
+
+
+def _statements(sql: str) -> Iterator[str]:
+    """`executescript` would commit the transaction around it."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AE' else 'a'} {noun.lower()}"
+
+
+def _reason(folder: Path | None, error: Exception) -> str:
+    """What went wrong with the store, and what to do, in one sentence."""
+    text = str(error)
+    where = f"the store in {folder}"
+    if isinstance(error, OSError):
+        return f"{where} cannot be made: {error.strerror}; set NBTOOLS_STORE to a writable folder"
+    if "full" in text:
+        return f"{where} cannot be written, the disk is full: free some space and repeat"
+    if "readonly" in text or "unable to open" in text:
+        return f"{where} cannot be written: set NBTOOLS_STORE to a writable folder"
+    if "malformed" in text or "not a database" in text:
+        return (
+            f"{where} is damaged ({text}): move store.sqlite away, or mend a copy with "
+            "sqlite3 store.sqlite .recover"
+        )
+    if "locked" in text:
+        return f"{where} is locked by another process: wait for it to end and repeat"
+    return f"{where} failed: {text}"
