@@ -57,9 +57,24 @@ _WHERE = {
     "submit": "jobs",
 }
 
-__all__ = [  # noqa: PLE0604, RUF022 - made from the table, which is in order
-    *_WHERE,
+__all__ = [
+    "ExperimentRun",
+    "NbtoolsError",
+    "NotebookFailed",
     "__version__",
+    "end_run",
+    "get_experiment_df",
+    "init",
+    "log_artifact",
+    "log_metrics",
+    "log_model",
+    "log_params",
+    "log_time_series_metrics",
+    "output_path",
+    "run",
+    "start_run",
+    "submit",
+    "use_artifact",
 ]
 
 

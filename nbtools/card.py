@@ -51,7 +51,8 @@ def bundle(run: ExperimentRun) -> dict[str, Any]:
     return {
         MIME: {"experiment": run.experiment, "run": run.name, **values},
         "text/plain": "\n".join([title, *(f"  {k} = {_text(v)}" for _, k, v in rows)]),
-        "text/html": f"<details open><summary>{escape(title)}</summary><table>{cells}</table></details>",
+        "text/html": f"<details open><summary>{escape(title)}</summary>"
+        f"<table>{cells}</table></details>",
     }
 
 

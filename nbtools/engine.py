@@ -72,7 +72,8 @@ class Progress(NotebookExecutionManager):  # type: ignore[misc]
 
 class Client(PapermillNotebookClient):  # type: ignore[misc]
     """Executes the cells. `observe(cell, text)` hears of each cell begun and line printed;
-    `due(cell_seconds)` is asked several times a second and answers a reason to stop."""
+    `due(cell_seconds)` is asked several times a second and answers a reason to stop.
+    """
 
     def __init__(
         self,
@@ -234,10 +235,12 @@ def execute(
 
 def _mark(nb: NotebookNode, reason: str, state: JobState) -> None:
     """Say at the top, and at the cell, where it stopped; papermill's tag, so that it is
-    taken out when the notebook is executed again."""
+    taken out when the notebook is executed again.
+    """
     anchor = '<span id="papermill-error-cell"></span>'
     fence = "`" * 3
-    top = f"**Execution {state.lower()}** ([go there](#papermill-error-cell))\n{fence}\n{reason}\n{fence}"
+    link = "[go there](#papermill-error-cell)"
+    top = f"**Execution {state.lower()}** ({link})\n{fence}\n{reason}\n{fence}"
     failed = [i for i, c in enumerate(nb.cells) if c.metadata.papermill.get("status") == "failed"]
     tags = {"tags": [ERROR_MARKER_TAG]}
     if failed:

@@ -53,7 +53,7 @@ class Task:
         return self.folder / f"{self.stem}.html"
 
     def dumps(self) -> str:
-        """This task as JSON."""
+        """The task as JSON."""
         return json.dumps(
             {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
         )
@@ -80,7 +80,7 @@ class Observation:
     end_time: datetime | None = None  #: UTC
 
     def dumps(self) -> str:
-        """This observation as one line of JSON."""
+        """The observation as one line of JSON."""
         values = asdict(self)
         for key in ("start_time", "end_time"):
             values[key] = stamp(values[key])

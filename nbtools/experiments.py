@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Session:
-    """This process's own: a kernel has one user, and her threads log into one run.
+    """What is one per process: a kernel has one user, and her threads log into one run.
 
     Not a contextvar: those set in one cell are lost in the next, and threads have none.
     """
@@ -147,7 +147,8 @@ class ExperimentRun:
 
     def use_artifact(self, name: str) -> Artifact:
         """The newest artifact of that resource name, display name, URI or path, remembered
-        as this run's input. Raises NotFound."""
+        as this run's input. Raises NotFound.
+        """
         artifact = lineage.find(self._store, name)
         lineage.read(self._store, artifact, self._execution, utc_now())
         return artifact

@@ -94,13 +94,14 @@ class Jobs:
 
     def get(self, name: str) -> SubmittedJob:
         """The job of that name as it stands now; also by an unmistakable beginning of its
-        name, or `last` for the newest. Raises NotFound."""
+        name, or `last` for the newest. Raises NotFound.
+        """
         return self.look(self._full_name(name))[0]
 
     def list(self, limit: int = -1) -> list[SubmittedJob]:
         """All jobs as they stand now, newest first."""
         self.reconcile()
-        executions = self.store.list(Execution, JOB, limit=limit)
+        executions = self.store.select(Execution, JOB, limit=limit)
         return [_submitted(Job.of(e)) for e in executions]
 
     def look(self, name: str) -> tuple[SubmittedJob, Observation | None]:
@@ -133,7 +134,7 @@ class Jobs:
 
     def reconcile(self) -> None:
         """Bring every unfinished job up to date: what died is found here."""
-        for execution in self.store.list(Execution, JOB, states=UNFINISHED):
+        for execution in self.store.select(Execution, JOB, states=UNFINISHED):
             self.look(execution.name)
 
     def cancel(self, name: str) -> SubmittedJob:
@@ -155,11 +156,11 @@ class Jobs:
 
     def _full_name(self, name: str) -> str:
         if name == "last":
-            found = self.store.list(Execution, JOB, limit=1)
+            found = self.store.select(Execution, JOB, limit=1)
         elif self.store.find(Execution, name):
             return name
         else:
-            found = self.store.list(Execution, JOB, prefix=name, limit=2) if name else []
+            found = self.store.select(Execution, JOB, prefix=name, limit=2) if name else []
         if not found:
             raise NotFound(f"no job {name!r}: `nbtools jobs list` shows them")
         if len(found) > 1:

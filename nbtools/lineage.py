@@ -49,7 +49,7 @@ def find(store: Store, name: str) -> Artifact:
     if exact := store.find(Artifact, name):
         return exact
     uri = name if "://" in name else str(Path(name).expanduser().absolute())
-    found = store.list(Artifact, display_name=name, limit=1) or store.list(
+    found = store.select(Artifact, display_name=name, limit=1) or store.select(
         Artifact, uri=uri, limit=1
     )
     if not found:

@@ -111,7 +111,7 @@ def write_whole(path: Path, text: str) -> None:
         raise
 
 
-def _load(path: Path) -> Mapping[str, Any]:
+def _load(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise RequestError(f"no notebook at {path}{_neighbours(path)}")
     try:
@@ -136,7 +136,7 @@ def _load(path: Path) -> Mapping[str, Any]:
     if data["nbformat"] < 4:
         import nbformat
 
-        data = nbformat.convert(nbformat.reads(text, as_version=data["nbformat"]), 4)
+        data = dict(nbformat.convert(nbformat.reads(text, as_version=data["nbformat"]), 4))
     if not isinstance(data.get("cells"), list):
         raise RequestError(f"{path} is not a valid notebook: it has no list of cells")
     return data

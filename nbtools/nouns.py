@@ -124,7 +124,7 @@ class Job:
         return cls(name=execution.name, create_time=execution.create_time, **values)
 
     def execution(self) -> Execution:
-        """This job as the execution that the store keeps."""
+        """The job as the execution that the store keeps."""
         values = asdict(self)
         for key in ("name", "create_time"):
             del values[key]
@@ -211,7 +211,7 @@ def job_name(notebook: str | Path, now: datetime, token: str) -> str:
 
 def stamp(when: datetime | None) -> str | None:
     """A time as the store writes it: RFC 3339 in UTC, sortable as text."""
-    return when and when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if when else None
 
 
 def moment(text: str | None) -> datetime | None:

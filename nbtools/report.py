@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbtools.notebook import write_whole
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
-def write_report(notebook: object, path: Path, title: str) -> None:
+
+def write_report(notebook: NotebookNode, path: Path, title: str) -> None:
     """Write the executed notebook (an nbformat node) as a page to `path`."""
     from nbconvert import HTMLExporter
 

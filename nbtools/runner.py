@@ -140,7 +140,7 @@ def main(folder: Path, lock: int) -> None:
     """Detach from whoever began this, then run."""
     if os.fork():
         os._exit(0)  # whoever began this has no child to wait for
-    os.set_inheritable(lock, False)  # the lock is this process's, not the kernel's
+    os.set_inheritable(lock, False)  # noqa: FBT003 - the lock is not the kernel's
     task = Task.loads((folder / TASK).read_text())
     os.environ["NBTOOLS_STORE"] = str(task.store)
     os.chdir(task.cwd)

@@ -63,7 +63,7 @@ def list_runs(store: Store, now: datetime, experiment: str = "") -> list[Run]:
     store.drain(now)
     if experiment and store.find(Context, experiment) is None:
         raise NotFound(f"no experiment {experiment!r}: `nbtools runs list` shows what there is")
-    return [Run.of(context) for context in store.list(Context, RUN, parent=experiment)]
+    return [Run.of(context) for context in store.select(Context, RUN, parent=experiment)]
 
 
 def find_run(store: Store, now: datetime, name: str, experiment: str = "") -> Run:

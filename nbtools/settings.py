@@ -28,6 +28,7 @@ class Settings:
     executor: str = "local"  #: default executor
     timeout: float = 0.0  #: seconds a job may take; 0: no limit
     cell_timeout: float = 0.0  #: seconds a cell may take; 0: no limit
+    no_color: bool = False  #: NO_COLOR is set: print without colours
 
     @classmethod
     def load(cls, cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -35,6 +36,7 @@ class Settings:
         cwd = Path.cwd() if cwd is None else cwd.resolve()
         environ = os.environ if environ is None else environ
         values, project = _pyproject(cwd)
+        values["no_color"] = bool(environ.get("NO_COLOR"))
         if environ.get("NBTOOLS_STORE"):
             values["store"] = Path(environ["NBTOOLS_STORE"]).expanduser().absolute()
             values["store_reason"] = "NBTOOLS_STORE says so"
@@ -65,7 +67,7 @@ def _pyproject(cwd: Path) -> tuple[dict[str, Any], Path | None]:
         table = tomllib.loads(text.decode())["tool"]["nbtools"]
     except (ValueError, KeyError) as error:
         raise RequestError(f"{path}: {error}; mend the file") from None
-    types = {f.name: f.type for f in fields(Settings) if f.name != "store_reason"}
+    types = {f.name: f.type for f in fields(Settings) if f.name not in ("store_reason", "no_color")}
     for key, value in table.items():
         if isinstance(value, dict):
             continue  # a table of its own, such as [tool.nbtools.clean], has its own reader

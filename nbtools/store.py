@@ -139,7 +139,7 @@ class Store:
             self._execute(f"UPDATE {_TABLES[kind]} SET {sets} WHERE name = ?", *row.values(), name)
         return new
 
-    def list(
+    def select(
         self,
         kind: type[Record],
         schema_title: str = "",
@@ -275,7 +275,7 @@ class Store:
     # -- inside ---------------------------------------------------------------------
 
     def check(self) -> str:
-        """ "" when the file is sound, else what SQLite says is wrong with it."""
+        """Empty when the file is sound, else what SQLite says is wrong with it."""
         found = self._execute("PRAGMA quick_check").fetchone()[0]
         return "" if found == "ok" else str(found)
 

@@ -1,0 +1,42 @@
+# Each target sets up what it needs; `make demo` and `make test` are all a fresh machine wants.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench docs lock kernel lab clean
+
+.venv/ready: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nbtools needs Python 3.11 or newer: make demo PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: .venv/ready  ## train on real data and show what came out
+	@mkdir -p .nbtools
+	$(BIN)/nbtools run templates/train.ipynb --experiment train
+
+test: .venv/ready  ## the whole test-suite
+	$(BIN)/python -m pytest
+
+lint: .venv/ready  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/ready  ## figures, beside the peer
+	$(BIN)/python bench/cli.py
+
+docs: .venv/ready  ## the generated reference
+	$(BIN)/python docs/generate.py
+
+lock: .venv/ready  ## pin what is installed now
+	$(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu//' > requirements.txt
+
+kernel: .venv/ready  ## offer this environment to every JupyterLab of this user
+	$(BIN)/python -m ipykernel install --user --name nbtools --display-name "Python (nbtools)"
+
+lab: .venv/ready  ## open the templates in JupyterLab
+	$(BIN)/jupyter lab templates
+
+clean:  ## remove the environment, not the results
+	rm -rf .venv

@@ -1,0 +1,75 @@
+"""The command line: thin twins of the verbs, the same words.
+
+Commands are imported when called. `nbtools --help` reads this table and imports none.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from nbtools import __version__
+from nbtools.errors import NbtoolsError
+from nbtools.registry import own_process
+from nbtools.settings import Settings
+
+#: command -> (where it lies, what it does)
+COMMANDS = {
+    "run": ("run:run", "Execute a notebook and wait for its end."),
+    "submit": ("run:submit", "Begin to execute a notebook and return at once."),
+    "params": ("params:params", "Show a notebook's parameters."),
+    "jobs": ("jobs:jobs", "List, show and cancel jobs."),
+    "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
+    "runs": ("runs:runs", "List and show experiment runs."),
+    "doctor": ("doctor:doctor", "Say what is installed, where the store is, what is wrong."),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"nbtools.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nbtools")
+def cli() -> None:
+    """Execute notebooks with parameters, track what they report, fetch what they leave.
+
+    Exit codes: 0 succeeded, 1 the notebook failed, 2 the request was wrong, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """The `nbtools` command."""
+    own_process()
+    try:
+        no_color = Settings.load().no_color
+        code = cli.main(standalone_mode=False, color=False if no_color else None)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except NbtoolsError as error:
+        click.echo(f"nbtools: {error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("nbtools: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `| head`
+        sys.stderr.close()
+        code = 0
+    sys.exit(code or 0)

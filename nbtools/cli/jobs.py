@@ -1,0 +1,60 @@
+"""`nbtools jobs list|show|cancel`."""
+
+from __future__ import annotations
+
+import click
+
+from nbtools.cli import show
+from nbtools.jobs import Jobs
+
+
+@click.group(short_help="List, show and cancel jobs.")
+def jobs() -> None:
+    """List, show and cancel jobs. JOB is a name, its beginning, or `last`."""
+
+
+@jobs.command("list")
+@click.option("--limit", default=20, help="At most so many; 0 for all.")
+@click.option("--json", "json_", is_flag=True, help="Print for machines.")
+def list_(limit: int, json_: bool) -> None:
+    """List jobs, newest first."""
+    all_jobs = Jobs.open()
+    found = all_jobs.list(limit=limit or -1)
+    if json_:
+        show.as_json([show.record(job) for job in found])
+        return
+    now = all_jobs.clock()
+    rows = [
+        (j.name, j.state, f"{j.cell}/{j.cells}", show.seconds(j.seconds(now)), j.error[:80])
+        for j in found
+    ]
+    empty = f"no jobs yet: {show.program()} run NOTEBOOK"
+    show.table(("JOB", "STATE", "CELL", "TIME", "REASON"), rows, empty)
+
+
+@jobs.command("show")
+@click.argument("job")
+@click.option("--json", "json_", is_flag=True, help="Print for machines.")
+def show_(job: str, json_: bool) -> None:
+    """Show one job: how it stands, what came out, where it lies."""
+    all_jobs = Jobs.open()
+    found = all_jobs.get(job)
+    if json_:
+        show.as_json(show.record(found))
+    else:
+        show.summary(all_jobs, found)
+
+
+@jobs.command("cancel")
+@click.argument("job")
+@click.option("--json", "json_", is_flag=True, help="Print for machines.")
+def cancel(job: str, json_: bool) -> None:
+    """Interrupt a job, wait for its end, and keep what it has done."""
+    all_jobs = Jobs.open()
+    asked = all_jobs.cancel(job)
+    for ended, _ in all_jobs.follow(asked.name):
+        asked = ended
+    if json_:
+        show.as_json(show.record(asked))
+    else:
+        click.echo(f"{show.state(asked.state)}  {asked.name}  {asked.error}")

@@ -1,0 +1,67 @@
+"""`nbtools outputs list|fetch|open`."""
+
+from __future__ import annotations
+
+import click
+
+from nbtools.cli import show
+from nbtools.errors import NotFound
+from nbtools.jobs import Jobs
+
+
+@click.group(short_help="List, fetch and open what a job left behind.")
+def outputs() -> None:
+    """List, fetch and open what a job left. JOB is a name, its beginning, or `last`."""
+
+
+@outputs.command("list")
+@click.argument("job")
+@click.option("--json", "json_", is_flag=True, help="Print for machines.")
+def list_(job: str, json_: bool) -> None:
+    """List a job's files and named values."""
+    jobs = Jobs.open()
+    found = jobs.outputs(jobs.get(job))
+    if json_:
+        files = {name: str(path) for name, path in found.paths.items()}
+        show.as_json({"files": files, "values": dict(found.values)})
+        return
+    rows = [
+        (name, f"{path.stat().st_size:,} B", show.short(str(path)))
+        for name, path in found.paths.items()
+    ]
+    show.table(("FILE", "SIZE", "PATH"), rows, "no files yet")
+    click.echo()
+    values = [(name, show.value(v)) for name, v in found.values.items()]
+    show.table(("VALUE", ""), values, "no values: log_metrics in the notebook gives some")
+
+
+@outputs.command("fetch")
+@click.argument("job")
+@click.argument("names", nargs=-1)
+@click.option("--to", default=".", help="The folder to copy into. Default: here.")
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@click.option("--json", "json_", is_flag=True, help="Print for machines.")
+def fetch(job: str, names: tuple[str, ...], to: str, force: bool, json_: bool) -> None:
+    """Copy a job's files, or those of the given NAMES, into a folder."""
+    jobs = Jobs.open()
+    copies = jobs.outputs(jobs.get(job)).fetch(to, names, overwrite=force)
+    if json_:
+        show.as_json([str(path) for path in copies])
+    else:
+        for path in copies:
+            click.echo(path)
+
+
+@outputs.command("open")
+@click.argument("job")
+@click.argument("name", default="")
+def open_(job: str, name: str) -> None:
+    """Open a job's report, or the output file NAME, and print where it is."""
+    jobs = Jobs.open()
+    found = jobs.outputs(jobs.get(job))
+    path = found.paths.get(name) if name else found.report or found.notebook
+    if path is None:
+        there = ", ".join(found.paths) or "nothing yet"
+        raise NotFound(f"no output {name!r} to open: there is {there}")
+    click.echo(path)
+    click.launch(str(path))

@@ -1,0 +1,75 @@
+"""What is installed, where the store is, and what is wrong, with what mends it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from nbtools import __version__
+from nbtools.errors import NbtoolsError
+from nbtools.settings import Settings
+from nbtools.store import Store
+
+NEEDED = ("papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "ipykernel", "pandas")
+TEMPLATES = ("torch", "scikit-learn", "matplotlib")
+ROOM = 500_000_000  #: bytes free below which it is worth saying
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str  #: what was looked at
+    found: str  #: what was found
+    mend: str = ""  #: what to do about it; "" when nothing is wrong
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; what is wrong has a `mend`."""
+    findings = [
+        Finding("nbtools", __version__),
+        Finding("python", f"{sys.version.split()[0]} at {sys.executable}"),
+        *(_package(name, "pip install") for name in NEEDED),
+        *(_package(name, "") for name in TEMPLATES),
+        _kernels(),
+        _git(),
+    ]
+    findings.append(Finding("store", f"{settings.store} ({settings.store_reason})"))
+    try:
+        store = Store(settings.store)
+        damage = store.check()
+        mend = "move store.sqlite away, or mend a copy with sqlite3 store.sqlite .recover"
+        findings.append(Finding("store is sound", damage or "yes", damage and mend))
+        with store.write():
+            pass
+        findings.append(Finding("store can be written", "yes"))
+    except NbtoolsError as error:
+        findings.append(Finding("store works", "no", str(error)))
+        return findings
+    free = shutil.disk_usage(settings.store).free
+    mend = "" if free > ROOM else "free some space, or set NBTOOLS_STORE to another disk"
+    findings.append(Finding("disk", f"{free / 1e9:.1f} GB free", mend))
+    return findings
+
+
+def _package(name: str, install: str) -> Finding:
+    try:
+        return Finding(name, version(name))
+    except PackageNotFoundError:
+        return Finding(name, "not installed", f"{install} {name}" if install else "")
+
+
+def _kernels() -> Finding:
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
+    except ModuleNotFoundError:
+        return Finding("kernels", "unknown", "pip install jupyter_client")
+    names = sorted(KernelSpecManager().find_kernel_specs())
+    return Finding("kernels", ", ".join(names) or "none", "" if names else "pip install ipykernel")
+
+
+def _git() -> Finding:
+    path = shutil.which("git")
+    return Finding("git", path or "not found", "" if path else "install git")

@@ -1,0 +1,28 @@
+"""What many tests start from: a store of their own, and notebooks made on the spot."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+
+@pytest.fixture
+def store_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("NBTOOLS_STORE", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def make_notebook(tmp_path):
+    def make(
+        name, *cells, parameters="lr: float = 1e-3  # learning rate", kernel="python3", folder=None
+    ):
+        first = [new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+        node = new_notebook(
+            cells=(first if parameters is not None else []) + [new_code_cell(c) for c in cells],
+            metadata={"kernelspec": {"name": kernel, "display_name": kernel}},
+        )
+        path = (folder or tmp_path) / name
+        nbformat.write(node, path)
+        return path
+
+    return make

@@ -1,0 +1,43 @@
+"""What the README and docs/mini.md promise, done: their inner parts, with small parameters."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent.parent
+BIN = Path(sys.executable).parent
+
+
+def test_mini_is_true(tmp_path):
+    text = (ROOT / "docs/mini.md").read_text()
+    assert len(text.splitlines()) <= 120
+    python = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    (shell,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    environ = {**os.environ, "NBTOOLS_STORE": str(tmp_path / "store"),
+               "PATH": f"{BIN}:{os.environ['PATH']}"}  # fmt: skip
+    (tmp_path / "mini.py").write_text(python)
+    subprocess.run([sys.executable, "mini.py"], cwd=tmp_path, env=environ, check=True)
+    subprocess.run(["sh", "-e", "-c", shell], cwd=tmp_path, env=environ, check=True)
+    assert (tmp_path / "results/note.txt").read_text() == "done"
+
+
+def test_the_readme_names_commands_that_exist():
+    from nbtools.cli import COMMANDS
+
+    text = (ROOT / "README.md").read_text()
+    assert set(re.findall(r"^    nbtools (\w+)", text, re.MULTILINE)) <= set(COMMANDS)
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\bmake (\w+)", text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE) or target == "and", target
+
+
+def test_make_demo_runs_what_the_readme_shows():
+    makefile = (ROOT / "Makefile").read_text()
+    assert "nbtools run templates/train.ipynb" in makefile
+    assert "python -m pytest" in makefile
+    assert "make test" in (ROOT / ".ci/run").read_text()
