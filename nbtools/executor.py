@@ -18,7 +18,7 @@ from nbtools.nouns import moment, stamp
 from nbtools.states import JobState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What an executor needs to know; all of it, and nothing of the store's."""
 
@@ -67,7 +67,7 @@ class Task:
         return cls(**values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """What an executor sees of a task at one moment; each is complete in itself."""
 

@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtools import lineage, registry
 from nbtools.errors import NbtoolsError, NotebookFailed, NotFound, RequestError, StateError
 from nbtools.executor import Observation
 from nbtools.nouns import JOB, NOTEBOOK, REPORT, Context, Execution, Job, run_id, utc_now
 from nbtools.outputs import Outputs
-from nbtools.request import Plan, Request, plan
 from nbtools.runs import close_run, open_run
 from nbtools.settings import Settings
 from nbtools.states import AS_EXECUTION, MAY_FOLLOW, ExecutionState, JobState
 from nbtools.store import Store
+
+if TYPE_CHECKING:
+    from nbtools.request import Plan, Request
 
 #: a job that was remembered but not handed over in this time was left by a crash.
 HANDOVER = timedelta(seconds=60)
 UNFINISHED = (ExecutionState.NEW, ExecutionState.RUNNING)
 
 
-@dataclass(frozen=True, kw_only=True)
 class SubmittedJob(Job):
     """A job that can be waited for; every other field is the record's."""
 
@@ -77,6 +78,8 @@ class Jobs:
 
         Raises RequestError, with nothing remembered, for anything wrong with the request.
         """
+        from nbtools.request import plan  # here: looking at jobs reads no notebook
+
         now = self.clock()
         made = plan(request, self.settings, now)
         with self.store.write():
@@ -249,6 +252,8 @@ def submit(
     The arguments are those of `Request`. Raises RequestError, with nothing begun, when
     something is wrong with them.
     """
+    from nbtools.request import Request
+
     request = Request(
         notebook=notebook,
         params=params or {},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from nbtools.store import Store
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
+    import hashlib  # here: listing jobs needs none
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -34,7 +34,7 @@ IDENTITY = "NBTOOLS"
 MAX_RUN_ID = 121
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """An experiment or a run."""
 
@@ -47,7 +47,7 @@ class Context:
     etag: int = 0  #: grows by one with each change
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Execution:
     """Something that was carried out: a job, or the process of a run."""
 
@@ -61,7 +61,7 @@ class Execution:
     etag: int = 0  #: grows by one with each change
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Artifact:
     """A file that an execution read or left behind."""
 
@@ -81,7 +81,7 @@ class Artifact:
         return Path(self.uri.removeprefix("file://"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """An execution read (INPUT) or left behind (OUTPUT) an artifact."""
 

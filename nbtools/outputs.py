@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +65,8 @@ class Outputs:
         Raises RequestError before anything is copied when a name is unknown, or when a
         file is there already and `overwrite` is not set.
         """
+        import shutil  # here: listing jobs needs none
+
         wanted = {name: self._file(name) for name in names} or self.paths
         targets = {Path(to).expanduser() / name: source for name, source in wanted.items()}
         there = [str(target) for target in targets if target.exists()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -48,5 +47,3 @@ def own_process() -> None:
     not use, and that takes over a second. It does without when the grammar is missing.
     """
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    # What papermill warns of is either refused by `Notebook.check` or meant so.
-    logging.getLogger("papermill").setLevel(logging.ERROR)

@@ -17,7 +17,7 @@ from nbtools.errors import RequestError
 FOLDER = ".nbtools"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Where things are and what holds when a request does not say."""
 

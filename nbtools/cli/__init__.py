@@ -5,8 +5,11 @@ Commands are imported when called. `nbtools --help` reads this table and imports
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -70,6 +73,17 @@ def main() -> None:
         click.echo("nbtools: interrupted", err=True)
         code = 130
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
-        sys.stderr.close()
         code = 0
-    sys.exit(code or 0)
+    except SystemExit as leaving:
+        code = leaving.code
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: what is written is written, and taking the interpreter apart in order
+    would cost a sixth of the time of a short command.
+    """
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

@@ -117,8 +117,12 @@ def submit(json_: bool, **asked: Any) -> None:
 
 
 def _submit(jobs: Any, asked: dict[str, Any]) -> Job:
+    import logging
+
     from nbtools.request import Request
 
+    # What papermill warns of is either refused by `Notebook.check` or meant so.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     notebook = asked.pop("notebook")
     params = read_params(notebook, asked.pop("files"), asked.pop("params"), asked.pop("raw"))
     job: Job = jobs.submit(Request(notebook=notebook, params=params, **asked))

@@ -1,0 +1,186 @@
+import json
+import os
+
+import nbformat
+import pytest
+
+from nbtools.errors import RequestError
+from nbtools.notebook import Notebook, write_whole
+
+PARAMETERS = "lr: float = 1e-3  # learning rate\nepochs = 3\nname = 'base'\nwhere = f()"
+
+
+def refusal(path):
+    with pytest.raises(RequestError) as caught:
+        Notebook.read(path)
+    return str(caught.value)
+
+
+def test_reads_the_parameters(make_notebook):
+    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    assert [p.name for p in notebook.parameters] == ["lr", "epochs", "name", "where"]
+    assert notebook.has_parameters_cell
+    assert (notebook.kernel, notebook.language) == ("python3", "python")
+    assert notebook.path.is_absolute()
+
+
+def test_reads_a_notebook_without_parameters_cell(make_notebook):
+    notebook = Notebook.read(make_notebook("train", "x = 1", parameters=None))
+    assert notebook.parameters == ()
+    assert not notebook.has_parameters_cell
+
+
+def test_source_may_be_a_list_of_lines(make_notebook):
+    path = make_notebook("train")
+    data = json.loads(path.read_text())
+    data["cells"][0]["source"] = ["a = 1\n", "b = 2"]
+    path.write_text(json.dumps(data))
+    assert [p.name for p in Notebook.read(path).parameters] == ["a", "b"]
+
+
+def test_parameters_of_another_language_are_not_known_but_passed_on(make_notebook):
+    path = make_notebook("train", parameters="lr <- 1e-3", kernel="ir")
+    data = json.loads(path.read_text())
+    data["metadata"]["kernelspec"]["language"] = "R"
+    path.write_text(json.dumps(data))
+    notebook = Notebook.read(path)
+    assert notebook.parameters is None
+    assert notebook.check({"anything": 1}) == {"anything": 1}
+
+
+def test_an_old_format_is_converted(tmp_path):
+    old = nbformat.v3.new_notebook(
+        worksheets=[nbformat.v3.new_worksheet(cells=[nbformat.v3.new_code_cell(input="x = 1")])]
+    )
+    path = tmp_path / "old.ipynb"
+    path.write_text(nbformat.writes(old, version=3))
+    assert Notebook.read(path).data["cells"][0]["source"] == "x = 1"
+
+
+def test_missing_is_refused_and_names_the_neighbour(make_notebook, tmp_path):
+    make_notebook("train")
+    said = refusal(tmp_path / "trian.ipynb")
+    assert "no notebook at" in said
+    assert "did you mean train.ipynb?" in said
+
+
+def test_missing_without_neighbours_is_refused(tmp_path):
+    assert "name an .ipynb file that exists" in refusal(tmp_path / "train.ipynb")
+    assert "name an .ipynb file that exists" in refusal(tmp_path / "nowhere" / "train.ipynb")
+
+
+def test_a_directory_is_refused(tmp_path):
+    assert "Is a directory" in refusal(tmp_path)
+
+
+def test_what_is_not_json_is_refused(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_text("print('hello')\n")
+    assert "its JSON is broken" in refusal(path)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.touch()
+    assert "its JSON is broken" in refusal(path)
+
+
+def test_conflict_markers_are_refused(make_notebook):
+    path = make_notebook("train")
+    lines = path.read_text().splitlines()
+    lines[1:1] = ["<<<<<<< HEAD", "=======", ">>>>>>> theirs"]
+    path.write_text("\n".join(lines))
+    assert "conflict markers" in refusal(path)
+
+
+def test_what_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(b'{"cells": ["\xff"]}')
+    assert "not UTF-8" in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "1", '{"nbformat": "4"}', '{"cells": []}'])
+def test_json_that_is_no_notebook_is_refused(tmp_path, text):
+    path = tmp_path / "a.ipynb"
+    path.write_text(text)
+    assert "not a notebook: it has no nbformat" in refusal(path)
+
+
+def test_a_notebook_without_cells_is_refused(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_text('{"nbformat": 4}')
+    assert "no list of cells" in refusal(path)
+
+
+def test_a_parameters_cell_that_is_no_python_is_refused(make_notebook):
+    said = refusal(make_notebook("train", parameters="lr = = 1"))
+    assert said.startswith("train.ipynb: its parameters cell is not valid Python")
+
+
+def test_check_fits_values(make_notebook):
+    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    assert notebook.check({"lr": 1, "where": [1]}) == {"lr": 1.0, "where": [1]}
+    assert notebook.check({}) == {}
+
+
+def test_check_names_what_was_meant_by_an_unknown_name(make_notebook):
+    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    with pytest.raises(RequestError, match="learningrate: no such parameter; did you mean lr"):
+        notebook.check({"learningrate": 1})
+
+
+def test_check_names_what_there_is_for_a_strange_name(make_notebook):
+    notebook = Notebook.read(make_notebook("train", parameters="lr = 1\nseed = 2"))
+    with pytest.raises(RequestError, match="zzz: no such parameter; train.ipynb has lr, seed"):
+        notebook.check({"zzz": 1})
+
+
+def test_check_names_all_misfits_at_once(make_notebook):
+    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    with pytest.raises(RequestError) as caught:
+        notebook.check({"lr": "fast", "epochs": 2.5, "epoch": 1, "name": "fine"})
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["lr", "epochs", "epoch"]
+
+
+def test_check_lets_unknown_names_through_when_allowed(make_notebook):
+    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    assert notebook.check({"zzz": 1, "lr": 1}, allow_unknown=True) == {"zzz": 1, "lr": 1.0}
+
+
+def test_check_without_parameters_cell_says_how_to_make_one(make_notebook):
+    notebook = Notebook.read(make_notebook("train", parameters=None))
+    assert notebook.check({}) == {}
+    with pytest.raises(RequestError, match="no parameters cell: give the cell .* the tag"):
+        notebook.check({"lr": 1})
+
+
+def test_effective_is_what_was_given_over_the_defaults(make_notebook):
+    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    assert notebook.effective({"epochs": 5, "more": 1}) == {
+        "lr": 1e-3, "epochs": 5, "name": "base", "where": "f()", "more": 1,
+    }  # fmt: skip
+
+
+def test_write_whole_replaces_the_file(tmp_path):
+    path = tmp_path / "a.txt"
+    write_whole(path, "one")
+    write_whole(path, "two ö")
+    assert path.read_text(encoding="utf-8") == "two ö"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_write_whole_leaves_no_part_and_the_old_file_when_it_fails(tmp_path):
+    path = tmp_path / "a.txt"
+    write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "x" * 100_000 + "\ud800")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_write_whole_leaves_no_part_when_it_cannot_be_renamed(tmp_path):
+    (tmp_path / "a" / "full").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        write_whole(tmp_path / "a", "text")
+    assert os.listdir(tmp_path) == ["a"]
