@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -47,3 +48,4 @@ def own_process() -> None:
     not use, and that takes over a second. It does without when the grammar is missing.
     """
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    gc.set_threshold(50_000)  # collecting while modules load finds nothing, and takes its time
