@@ -59,6 +59,7 @@ class _Session:
 
     experiment: str = ""
     run: ExperimentRun | None = None
+    left_job: bool = False  #: the notebook has ended the job's run by itself
 
 
 _session = _Session()
@@ -173,6 +174,7 @@ class ExperimentRun:
             self._store.amend(
                 Execution, self._execution, lambda e: replace(e, state=state), utc_now()
             )
+        _session.left_job |= self._in_job
         if _session.run is self:
             _session.run = None
 
@@ -191,9 +193,9 @@ def init(experiment: str) -> None:
 def start_run(run: str | None = None, *, resume: bool = False) -> ExperimentRun:
     """Open a run to log to; usable in a `with`, which ends it.
 
-    In a job, without a name or with its own, this is the job's run. Elsewhere a name
-    is made from the time when none is given. Raises AlreadyExists when the experiment has
-    a run of that name and `resume` is not set.
+    In a job, without a name or with its own, this is the job's run, until `end_run`.
+    Elsewhere a name is made from the time when none is given. Raises AlreadyExists when
+    the experiment has a run of that name and `resume` is not set.
     """
     if _session.run is not None:
         raise StateError(f"run {_session.run.name!r} is still open: call end_run() first")
@@ -201,7 +203,8 @@ def start_run(run: str | None = None, *, resume: bool = False) -> ExperimentRun:
     store = Store(settings.store)
     store.drain(utc_now())
     job = _identity(store)
-    if job and run in (None, job["run"]):
+    own = job and run in (None, job["run"])
+    if own and (not _session.left_job or (run and resume)):
         opened = _open_in_job(store, job)
     else:
         experiment = _session.experiment or job.get("experiment") or settings.experiment
@@ -289,7 +292,7 @@ def _current() -> ExperimentRun:
     """The open run; in a job the job's own is opened now."""
     if _session.run is None:
         store = Store(Settings.load().store)
-        if not _identity(store):
+        if _session.left_job or not _identity(store):
             raise StateError("there is no run to log to: call nbtools.start_run() first")
         start_run()
     assert _session.run is not None

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nbtools.errors import NotFound
-from nbtools.nouns import Artifact, Event
+from nbtools.nouns import FILE, Artifact, Event
 from nbtools.store import Store
 
 
@@ -45,7 +45,8 @@ def left(store: Store, artifact: Artifact, execution: str, context: str, now: da
 def find(store: Store, name: str) -> Artifact:
     """The newest artifact of that resource name, display name, URI or path.
 
-    Raises NotFound, saying where to look.
+    A file that no run has left is an artifact by its content. Raises NotFound, saying
+    where to look.
     """
     if exact := store.find(Artifact, name):
         return exact
@@ -53,6 +54,8 @@ def find(store: Store, name: str) -> Artifact:
     found = store.select(Artifact, display_name=name, limit=1) or store.select(
         Artifact, uri=uri, limit=1
     )
+    if not found and Path(uri).is_file():
+        return of_file(f"file-{digest(Path(uri))[:32]}", Path(uri), FILE)
     if not found:
         raise NotFound(f"no artifact {name!r}: `nbtools runs show RUN` lists what a run left")
     return found[0]
