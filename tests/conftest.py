@@ -1,33 +1,28 @@
-from pathlib import Path
+"""What many tests start from: a store of their own, and notebooks made on the spot."""
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
 
 @pytest.fixture
 def store_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "store"
-    monkeypatch.setenv("NBTOOLS_STORE", str(folder))
-    return folder
+    monkeypatch.setenv("NBTOOLS_STORE", str(tmp_path / "store"))
+    return tmp_path / "store"
 
 
 @pytest.fixture
 def make_notebook(tmp_path):
     def make(
-        name, *cells, parameters="lr: float = 1e-3  # learning rate", kernel="python3"
-    ) -> Path:
-        nb = nbformat.v4.new_notebook()
-        nb.nbformat_minor = 5
-        nb.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
-        if parameters is not None:
-            tags = {"tags": ["parameters"]}
-            nb.cells.append(nbformat.v4.new_code_cell(parameters, metadata=tags))
-        nb.cells.extend(nbformat.v4.new_code_cell(source) for source in cells)
-        path = tmp_path / name
-        if path.suffix != ".ipynb":
-            path = path.with_name(f"{path.name}.ipynb")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(nb, path)
+        name, *cells, parameters="lr: float = 1e-3  # learning rate", kernel="python3", folder=None
+    ):
+        first = [new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+        node = new_notebook(
+            cells=(first if parameters is not None else []) + [new_code_cell(c) for c in cells],
+            metadata={"kernelspec": {"name": kernel, "display_name": kernel}},
+        )
+        path = (folder or tmp_path) / name
+        nbformat.write(node, path)
         return path
 
     return make

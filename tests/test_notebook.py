@@ -16,22 +16,29 @@ def refusal(path):
     return str(caught.value)
 
 
+@pytest.fixture
+def untagged(tmp_path):
+    path = tmp_path / "untagged.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1")]), path)
+    return path
+
+
 def test_reads_the_parameters(make_notebook):
-    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
     assert [p.name for p in notebook.parameters] == ["lr", "epochs", "name", "where"]
     assert notebook.has_parameters_cell
     assert (notebook.kernel, notebook.language) == ("python3", "python")
     assert notebook.path.is_absolute()
 
 
-def test_reads_a_notebook_without_parameters_cell(make_notebook):
-    notebook = Notebook.read(make_notebook("train", "x = 1", parameters=None))
+def test_reads_a_notebook_without_parameters_cell(untagged):
+    notebook = Notebook.read(untagged)
     assert notebook.parameters == ()
     assert not notebook.has_parameters_cell
 
 
 def test_source_may_be_a_list_of_lines(make_notebook):
-    path = make_notebook("train")
+    path = make_notebook("train.ipynb")
     data = json.loads(path.read_text())
     data["cells"][0]["source"] = ["a = 1\n", "b = 2"]
     path.write_text(json.dumps(data))
@@ -39,7 +46,7 @@ def test_source_may_be_a_list_of_lines(make_notebook):
 
 
 def test_parameters_of_another_language_are_not_known_but_passed_on(make_notebook):
-    path = make_notebook("train", parameters="lr <- 1e-3", kernel="ir")
+    path = make_notebook("train.ipynb", parameters="lr <- 1e-3", kernel="ir")
     data = json.loads(path.read_text())
     data["metadata"]["kernelspec"]["language"] = "R"
     path.write_text(json.dumps(data))
@@ -58,7 +65,7 @@ def test_an_old_format_is_converted(tmp_path):
 
 
 def test_missing_is_refused_and_names_the_neighbour(make_notebook, tmp_path):
-    make_notebook("train")
+    make_notebook("train.ipynb")
     said = refusal(tmp_path / "trian.ipynb")
     assert "no notebook at" in said
     assert "did you mean train.ipynb?" in said
@@ -86,7 +93,7 @@ def test_an_empty_file_is_refused(tmp_path):
 
 
 def test_conflict_markers_are_refused(make_notebook):
-    path = make_notebook("train")
+    path = make_notebook("train.ipynb")
     lines = path.read_text().splitlines()
     lines[1:1] = ["<<<<<<< HEAD", "=======", ">>>>>>> theirs"]
     path.write_text("\n".join(lines))
@@ -113,30 +120,30 @@ def test_a_notebook_without_cells_is_refused(tmp_path):
 
 
 def test_a_parameters_cell_that_is_no_python_is_refused(make_notebook):
-    said = refusal(make_notebook("train", parameters="lr = = 1"))
+    said = refusal(make_notebook("train.ipynb", parameters="lr = = 1"))
     assert said.startswith("train.ipynb: its parameters cell is not valid Python")
 
 
 def test_check_fits_values(make_notebook):
-    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
     assert notebook.check({"lr": 1, "where": [1]}) == {"lr": 1.0, "where": [1]}
     assert notebook.check({}) == {}
 
 
 def test_check_names_what_was_meant_by_an_unknown_name(make_notebook):
-    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
     with pytest.raises(RequestError, match="learningrate: no such parameter; did you mean lr"):
         notebook.check({"learningrate": 1})
 
 
 def test_check_names_what_there_is_for_a_strange_name(make_notebook):
-    notebook = Notebook.read(make_notebook("train", parameters="lr = 1\nseed = 2"))
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters="lr = 1\nseed = 2"))
     with pytest.raises(RequestError, match="zzz: no such parameter; train.ipynb has lr, seed"):
         notebook.check({"zzz": 1})
 
 
 def test_check_names_all_misfits_at_once(make_notebook):
-    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
     with pytest.raises(RequestError) as caught:
         notebook.check({"lr": "fast", "epochs": 2.5, "epoch": 1, "name": "fine"})
     lines = str(caught.value).splitlines()
@@ -144,19 +151,19 @@ def test_check_names_all_misfits_at_once(make_notebook):
 
 
 def test_check_lets_unknown_names_through_when_allowed(make_notebook):
-    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
     assert notebook.check({"zzz": 1, "lr": 1}, allow_unknown=True) == {"zzz": 1, "lr": 1.0}
 
 
-def test_check_without_parameters_cell_says_how_to_make_one(make_notebook):
-    notebook = Notebook.read(make_notebook("train", parameters=None))
+def test_check_without_parameters_cell_says_how_to_make_one(untagged):
+    notebook = Notebook.read(untagged)
     assert notebook.check({}) == {}
     with pytest.raises(RequestError, match="no parameters cell: give the cell .* the tag"):
         notebook.check({"lr": 1})
 
 
 def test_effective_is_what_was_given_over_the_defaults(make_notebook):
-    notebook = Notebook.read(make_notebook("train", parameters=PARAMETERS))
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
     assert notebook.effective({"epochs": 5, "more": 1}) == {
         "lr": 1e-3, "epochs": 5, "name": "base", "where": "f()", "more": 1,
     }  # fmt: skip

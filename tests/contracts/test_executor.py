@@ -1,0 +1,240 @@
+import os
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import pytest
+from papermill.iorw import load_notebook_node
+
+from nbtools.errors import AlreadyExists, RequestError
+from nbtools.executor import Task
+from nbtools.executors.local import LocalExecutor
+from nbtools.states import JobState
+
+STUBBORN = """
+import time
+print("begun", flush=True)
+while True:
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("no", flush=True)
+"""
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+    return found
+
+
+def statuses(path):
+    """What papermill's record says of each code cell."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [c.metadata.papermill.status for c in cells if c.cell_type == "code"]
+
+
+class ExecutorContract:
+    """What every executor keeps to; an implementation inherits and says `make_executor`."""
+
+    def make_executor(self):
+        raise NotImplementedError
+
+    @pytest.fixture
+    def executor(self):
+        return self.make_executor()
+
+    @pytest.fixture
+    def make_task(self, tmp_path):
+        def make(*cells, **values):
+            folder = tmp_path / "jobs" / "work-1"
+            folder.mkdir(parents=True)
+            nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+            nb.metadata["kernelspec"] = {"name": "python3", "display_name": "python3"}
+            task = Task(
+                job="work-1",
+                folder=folder,
+                stem="work",
+                kernel="python3",
+                cwd=tmp_path,
+                store=tmp_path / "store",
+                **values,
+            )
+            nbformat.write(load_notebook_node(nb), task.prepared)  # as `prepare` does
+            return task
+
+        return make
+
+    @pytest.fixture
+    def begin(self, executor, make_task):
+        begun = []
+
+        def begin(*cells, **values):
+            task = make_task(*cells, **values)
+            handle = executor.start(task)
+            begun.append(handle)
+            return task, handle
+
+        yield begin
+        for handle in begun:  # nothing outlives its test
+            if not executor.poll(handle, datetime.now(UTC)).state.final:
+                executor.stop(handle)
+                self.end(executor, handle)
+
+    def look(self, executor, handle):
+        return executor.poll(handle, datetime.now(UTC))
+
+    def end(self, executor, handle):
+        return until(lambda: (s := self.look(executor, handle)).state.final and s)
+
+    def in_cell(self, executor, handle, cell, text=""):
+        def there():
+            seen = self.look(executor, handle)
+            assert not seen.state.final, seen
+            return seen.cell == cell and seen.text.startswith(text)
+
+        until(there)
+
+    def test_check_takes_a_kernel_that_is_there(self, executor):
+        assert executor.check("python3") == "python3"
+        assert executor.check("")
+
+    def test_check_refuses_an_unknown_kernel_and_names_what_there_is(self, executor):
+        with pytest.raises(RequestError, match="no kernel 'julia-0'.*python3"):
+            executor.check("julia-0")
+
+    def test_success(self, executor, begin):
+        task, handle = begin("x = 20", "print(x + 1)", "x + 22")
+        seen = self.end(executor, handle)
+        assert (seen.state, seen.error) == (JobState.SUCCEEDED, "")
+        assert (seen.cell, seen.cells, seen.text) == (3, 3, "21")
+        assert seen.start_time <= seen.end_time
+        cells = nbformat.read(task.executed, as_version=4).cells
+        assert cells[1].outputs[0].text == "21\n"
+        assert cells[2].outputs[0].data["text/plain"] == "42"
+        assert statuses(task.executed) == ["completed"] * 3
+        assert not task.partial.exists()
+        assert task.report.exists()
+        assert self.look(executor, handle) == seen
+
+    def test_the_kernel_runs_where_the_task_says(self, executor, begin, tmp_path):
+        task, handle = begin("import os", "print(os.getcwd(), os.environ['NBTOOLS_STORE'])")
+        assert self.end(executor, handle).text == f"{tmp_path} {task.store}"
+
+    def test_the_executed_notebook_is_delivered(self, executor, begin, tmp_path):
+        task, handle = begin("1 + 1", output=str(tmp_path / "out.ipynb"))
+        assert self.end(executor, handle).state is JobState.SUCCEEDED
+        assert (tmp_path / "out.ipynb").read_text() == task.executed.read_text()
+
+    def test_a_failing_cell(self, executor, begin):
+        task, handle = begin("x = 1", "raise ValueError('boom')", "x = 2")
+        seen = self.end(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert seen.error == "cell 2 of 3 (In [2]): ValueError: boom"
+        assert (seen.cell, seen.cells) == (2, 3)
+        assert not task.executed.exists()
+        assert statuses(task.partial) == ["completed", "failed", "pending"]
+        assert "ValueError: boom" in task.partial.read_text()
+
+    def test_starting_twice_is_refused(self, executor, begin):
+        task, handle = begin("import time", "time.sleep(600)")
+        with pytest.raises(AlreadyExists, match="work-1 was started before"):
+            executor.start(task)
+        executor.stop(handle)
+        self.end(executor, handle)
+        with pytest.raises(AlreadyExists, match="work-1 was started before"):
+            executor.start(task)
+
+    def test_stop(self, executor, begin):
+        task, handle = begin("print('done')", "import time\ntime.sleep(600)", "x = 1")
+        self.in_cell(executor, handle, 2)
+        executor.stop(handle)
+        executor.stop(handle)
+        seen = self.end(executor, handle)
+        assert (seen.state, seen.error) == (JobState.CANCELLED, "cancelled in cell 2 of 3")
+        assert not task.executed.exists()
+        assert statuses(task.partial) == ["completed", "failed", "pending"]
+        assert "done" in task.partial.read_text()
+
+    def test_stop_after_the_end_changes_nothing(self, executor, begin):
+        _, handle = begin("1")
+        seen = self.end(executor, handle)
+        executor.stop(handle)
+        assert self.look(executor, handle) == seen
+
+    def test_a_cell_that_swallows_the_interrupt_is_killed(self, executor, begin):
+        task, handle = begin(STUBBORN, "x = 1")
+        self.in_cell(executor, handle, 1, "begun")
+        executor.stop(handle)
+        seen = self.end(executor, handle)
+        assert (seen.state, seen.error) == (JobState.CANCELLED, "cancelled in cell 1 of 2")
+        assert not task.executed.exists()
+        assert statuses(task.partial) == ["failed", "pending"]
+
+    def test_a_timeout_of_the_whole(self, executor, begin):
+        task, handle = begin("import time", "time.sleep(600)", timeout=3.0)
+        seen = self.end(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert seen.error.startswith("timed out")
+        assert "longer than the 3 s" in seen.error
+        assert not task.executed.exists()
+        assert task.partial.exists()
+
+    def test_a_timeout_of_a_cell(self, executor, begin):
+        task, handle = begin("import time", "time.sleep(600)", cell_timeout=1.0)
+        seen = self.end(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert seen.error.startswith("timed out in cell 2 of 2: it took longer than the 1 s")
+        assert statuses(task.partial) == ["completed", "failed"]
+
+    def test_a_kernel_that_is_killed_is_a_failure_in_its_cell(self, executor, begin):
+        task, handle = begin("import os", "os.kill(os.getpid(), 9)", "x = 1")
+        seen = self.end(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert seen.error.startswith("cell 2 of 3")
+        assert statuses(task.partial) == ["completed", "failed", "pending"]
+
+    def test_a_folder_that_is_gone_is_a_failure(self, executor, tmp_path):
+        seen = self.look(executor, str(tmp_path / "gone"))
+        assert seen.state is JobState.FAILED
+        assert "is gone" in seen.error
+
+
+def processes():
+    """(pid, parent's pid, command line) of every living process."""
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = (proc / "stat").read_text().rpartition(")")[2].split()[:2]
+            command = (proc / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if state != "Z":
+            yield int(proc.name), int(parent), command
+
+
+@pytest.mark.slow
+class TestLocalExecutor(ExecutorContract):
+    def make_executor(self):
+        return LocalExecutor()
+
+    def test_a_runner_that_is_killed_is_found_and_its_kernel_ends(self, executor, begin):
+        task, handle = begin("x = 1", "import time\ntime.sleep(600)")
+        self.in_cell(executor, handle, 2)
+        (runner,) = [
+            pid
+            for pid, _, command in processes()
+            if "nbtools.runner" in command and str(task.folder) in command
+        ]
+        kernels = {pid for pid, parent, _ in processes() if parent == runner}
+        assert kernels
+        os.kill(runner, signal.SIGKILL)
+        seen = self.end(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert seen.error.startswith("its process died in cell 2 of 2")
+        assert seen.end_time is not None
+        assert not task.executed.exists()
+        until(lambda: not kernels & {pid for pid, _, _ in processes()}, seconds=15)
