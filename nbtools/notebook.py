@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nbtools.errors import RequestError
-from nbtools.parameter import Parameter, near, parse
+from nbtools.parameter import COMPUTED, Parameter, near, parse
+from nbtools.value import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,11 @@ class Notebook:
                 f"{self.path.name} has no parameters cell: give the cell that holds its "
                 "parameters the tag `parameters` (in JupyterLab: property inspector, Common tools)"
             )
-        if self.parameters is None:
-            return dict(params)
-        known = {p.name: p for p in self.parameters}
         fitted: dict[str, Any] = {}
         wrong: list[str] = []
         for name, value in params.items():
-            if name not in known:
-                if not allow_unknown:
-                    wrong.append(self._unknown(name))
-                fitted[name] = value
-                continue
             try:
-                fitted[name] = known[name].fit(value)
+                fitted[name] = self._fit(name, value, allow_unknown)
             except RequestError as error:
                 wrong.append(str(error))
         if wrong:
@@ -82,12 +76,24 @@ class Notebook:
         A default that only running it would tell, or that JSON cannot hold, is given as
         it is written.
         """
-        plain = (int, float, str, bool, list, dict, type(None))
-        defaults = {
-            p.name: p.default if isinstance(p.default, plain) else p.source
-            for p in self.parameters or ()
-        }
-        return {**defaults, **params}
+        values: dict[str, Any] = {}
+        for p in self.parameters or ():
+            try:
+                values[p.name] = p.source if p.default is COMPUTED else plain(p.name, p.default)
+            except RequestError:
+                values[p.name] = p.source
+        return {**values, **params}
+
+    def _fit(self, name: str, value: Any, allow_unknown: bool) -> Any:
+        for parameter in self.parameters or ():
+            if parameter.name == name:
+                return parameter.fit(value)
+        if self.parameters is not None:
+            if not allow_unknown:
+                raise RequestError(self._unknown(str(name)))
+            if not str(name).isidentifier() or keyword.iskeyword(name):
+                raise RequestError(f"{name}: Python has no such variable; give another name")
+        return plain(name, value)
 
     def _unknown(self, name: str) -> str:
         parameters = self.parameters or ()

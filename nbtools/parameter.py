@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from nbtools.errors import RequestError
+from nbtools.value import MISFIT, fit, plain, show, takes_box
 
 #: stands for a default that is no literal, such as `Path.home()`: only running it would tell.
 COMPUTED = object()
-
-_PLAIN: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
-#: papermill injects no tuples and no sets; a list stands in for both.
-_BOXES: dict[str, type] = {
-    **dict.fromkeys(("list", "List", "Sequence", "Iterable", "tuple", "Tuple", "set", "Set"), list),
-    **dict.fromkeys(("dict", "Dict", "Mapping"), dict),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +41,18 @@ class Parameter:
     def fit(self, value: Any) -> Any:
         """`value`, as this parameter takes it; raises RequestError when it does not fit.
 
-        A whole number fits a float, a list fits a tuple or a set (it is injected as the list
-        it is), and text that reads as a number fits a number (YAML reads `3e-4` as text).
-        Nothing else is converted.
+        It is made plain first (`value.plain`): a list stands in for a tuple or a set. A whole
+        number fits a float, and text that reads as a number fits a number (YAML reads `3e-4`
+        as text). Nothing else is converted.
         """
+        value = plain(self.name, value)
         if not self.type:
             return value
         try:
-            return _fit(value, ast.parse(self.type, mode="eval").body)
-        except (TypeError, SyntaxError):
+            return fit(value, self.type)
+        except MISFIT:
             raise RequestError(
-                f"{self.name}: {value!r} does not fit {self.type}"
+                f"{self.name}: {show(value)} does not fit {self.type}"
                 + (f" ({self.help})" if self.help else "")
                 + ("" if self.annotation else f"; its default is {self.source}")
             ) from None
@@ -69,10 +65,10 @@ class Parameter:
         """
         if self.type == "str":
             return text
-        if text[:1] in ("[", "{", "(") and self.type.partition("[")[0] in _BOXES:
+        if text[:1] in ("[", "{", "(") and takes_box(self.type):
             try:
                 return ast.literal_eval(text)
-            except (ValueError, SyntaxError):
+            except (*MISFIT, MemoryError):  # the parser's word for too many brackets
                 return text  # and `fit` says that it does not fit
         return scalar(text)
 
@@ -90,89 +86,47 @@ def scalar(text: str) -> Any:
     return text
 
 
-def _fit(value: Any, want: ast.expr) -> Any:
-    """`value` as the type expression `want` takes it; TypeError when it does not fit."""
-    name = want.attr if isinstance(want, ast.Attribute) else getattr(want, "id", None)
-    if isinstance(want, ast.Constant) and isinstance(want.value, str):  # a quoted annotation
-        return _fit(value, ast.parse(want.value, mode="eval").body)
-    if isinstance(want, ast.Constant) and want.value is None:
-        return _only(value, value is None)
-    if isinstance(want, ast.BinOp):  # X | Y
-        return _first(value, [want.left, want.right])
-    if isinstance(want, ast.Subscript):
-        return _fit_subscript(value, want)
-    if name in _PLAIN:
-        return _fit_plain(value, _PLAIN[name])
-    if name in _BOXES:
-        return _only(value, isinstance(value, _BOXES[name]))
-    return value  # a type that only running the notebook would know
-
-
-def _fit_plain(value: Any, want: type) -> Any:
-    if want is str or want is bool:
-        return _only(value, isinstance(value, want))
-    if isinstance(value, bool):  # a bool is an int to Python, not to a reader
-        raise TypeError
-    if isinstance(value, str) or (want is float and isinstance(value, int)):
-        try:
-            return want(value)
-        except ValueError:
-            raise TypeError from None
-    return _only(value, isinstance(value, want))
-
-
-def _fit_subscript(value: Any, want: ast.Subscript) -> Any:
-    head = want.value
-    name = head.attr if isinstance(head, ast.Attribute) else getattr(head, "id", "")
-    inner = want.slice.elts if isinstance(want.slice, ast.Tuple) else [want.slice]
-    if name == "Literal":
-        allowed = [ast.literal_eval(item) for item in inner]
-        return _only(value, any(value == a and type(value) is type(a) for a in allowed))
-    if name in ("Optional", "Union"):
-        return _first(value, [*inner, *([ast.Constant(None)] if name == "Optional" else [])])
-    if name in ("Annotated", "Final"):
-        return _fit(value, inner[0])
-    box = _fit(value, head)
-    if isinstance(box, dict) and len(inner) == 2:
-        return {_fit(k, inner[0]): _fit(v, inner[1]) for k, v in box.items()}
-    if isinstance(inner[-1], ast.Constant) and inner[-1].value is ...:  # tuple[int, ...]
-        inner = inner[:1]
-    elif isinstance(box, list) and len(inner) == len(box) > 1:  # tuple[int, str]
-        return [_fit(item, want) for item, want in zip(box, inner, strict=True)]
-    if isinstance(box, list) and len(inner) == 1:
-        return [_fit(item, inner[0]) for item in box]
-    return _only(box, not isinstance(box, list))
-
-
-def _first(value: Any, wants: Sequence[ast.expr]) -> Any:
-    """Exact types first, so that `int | str` leaves the text "3" alone."""
-    for want in wants:
-        if type(value).__name__ == getattr(want, "id", ""):
-            return value
-    for want in wants:
-        try:
-            return _fit(value, want)
-        except TypeError:
-            continue
-    raise TypeError
-
-
-def _only(value: Any, fits: bool) -> Any:
-    if not fits:
-        raise TypeError
-    return value
-
-
 def parse(source: str) -> tuple[Parameter, ...]:
     """The parameters that a Python parameters cell assigns, in its order."""
-    # IPython's magics are not Python; blanked, they keep the line numbers.
-    lines = ["" if line.lstrip()[:1] in ("%", "!") else line for line in source.splitlines()]
-    source = "\n".join(lines) + "\n"
     try:
-        tree = ast.parse(source)
-        comments = _comments(source)
+        tree, lines = _tree(source)
+        comments = _comments(lines)
+        return tuple(_parameters(tree, lines, comments))
     except (SyntaxError, tokenize.TokenError) as error:
-        raise RequestError(f"its parameters cell is not valid Python: {error}") from None
+        reason = f"{error.msg}, line {error.lineno}" if isinstance(error, SyntaxError) else error
+        raise RequestError(f"its parameters cell is not valid Python: {reason}") from None
+    except (ValueError, RecursionError, MemoryError):  # NUL characters; a thousand brackets
+        raise RequestError("its parameters cell is too odd to read: simplify it") from None
+
+
+def _tree(source: str) -> tuple[ast.Module, list[str]]:
+    """The syntax tree without IPython's magics, which are not Python, and the lines it is of.
+
+    What starts with % or ! is a magic only where Python stumbles over it: in a string, or in
+    an expression over several lines, it is not. The lines keep their numbers.
+    """
+    lines = re.split(r"\r\n?|\n", source)
+    while True:
+        try:
+            return ast.parse("\n".join(lines) + "\n"), lines
+        except SyntaxError as error:
+            at = (error.lineno or 0) - 1
+            if not 0 <= at < len(lines) or lines[at].lstrip()[:1] not in ("%", "!"):
+                raise
+            # In a block something must stay; at the top an indented line is wrong again.
+            indent = "" if isinstance(error, IndentationError) else _indent(lines[at])
+            while lines[at].endswith("\\") and at + 1 < len(lines):
+                lines[at], at = f"{indent}pass", at + 1
+            lines[at] = f"{indent}pass"
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _parameters(
+    tree: ast.Module, lines: list[str], comments: dict[int, str]
+) -> Iterable[Parameter]:
     found: dict[str, Parameter] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
@@ -185,12 +139,37 @@ def parse(source: str) -> tuple[Parameter, ...]:
         if not isinstance(target, ast.Name) or node.value is None:
             continue
         help_text = _help(comments, lines, node)
-        if not annotation and help_text.startswith("type:"):
-            annotation, _, help_text = help_text.removeprefix("type:").strip().partition(" ")
+        if help_text.startswith("type:"):
+            written, help_text = _type_comment(help_text.removeprefix("type:").strip())
+            annotation = annotation or written
         found[target.id] = Parameter(
-            target.id, annotation, _literal(node.value), ast.unparse(node.value), help_text.strip()
+            target.id, annotation, _literal(node.value), ast.unparse(node.value), help_text
         )
-    return tuple(found.values())
+    return found.values()
+
+
+def _type_comment(text: str) -> tuple[str, str]:
+    """The type that begins a type comment, as long as it can be, and the help behind it."""
+    words = re.split(r"(\s+)", text)
+    for end in range(len(words), 0, -2):
+        written = "".join(words[:end])
+        if _is_type(written):
+            # `type: ignore` speaks to a type checker, and so does what may follow in brackets.
+            ignored = re.match(r"ignore\b", written)
+            return "" if ignored else written, "".join(words[end:]).strip()
+    return "", text
+
+
+def _is_type(text: str) -> bool:
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        return False
+    if isinstance(tree, ast.BinOp):
+        return isinstance(tree.op, ast.BitOr)
+    if isinstance(tree, ast.Constant):
+        return tree.value is None or isinstance(tree.value, str)
+    return isinstance(tree, ast.Name | ast.Attribute | ast.Subscript)
 
 
 def _literal(node: ast.expr) -> Any:
@@ -200,8 +179,8 @@ def _literal(node: ast.expr) -> Any:
         return COMPUTED
 
 
-def _comments(source: str) -> dict[int, str]:
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+def _comments(lines: list[str]) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO("\n".join(lines) + "\n").readline)
     return {
         t.start[0]: t.string.lstrip("# ").rstrip() for t in tokens if t.type == tokenize.COMMENT
     }

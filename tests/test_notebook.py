@@ -52,7 +52,7 @@ def test_parameters_of_another_language_are_not_known_but_passed_on(make_noteboo
     path.write_text(json.dumps(data))
     notebook = Notebook.read(path)
     assert notebook.parameters is None
-    assert notebook.check({"anything": 1}) == {"anything": 1}
+    assert notebook.check({"anything": (1,)}) == {"anything": [1]}
 
 
 def test_an_old_format_is_converted(tmp_path):
@@ -155,6 +155,22 @@ def test_check_lets_unknown_names_through_when_allowed(make_notebook):
     assert notebook.check({"zzz": 1, "lr": 1}, allow_unknown=True) == {"zzz": 1, "lr": 1.0}
 
 
+@pytest.mark.parametrize("name", ["a b", "class", "x\nimport os", "", 1])
+def test_check_refuses_names_that_no_variable_can_have(make_notebook, name):
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
+    with pytest.raises(RequestError, match="no such variable"):
+        notebook.check({name: 1}, allow_unknown=True)
+    with pytest.raises(RequestError, match="no such parameter"):
+        notebook.check({name: 1})
+
+
+def test_check_makes_values_plain_that_no_parameter_declares(make_notebook):
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
+    assert notebook.check({"zzz": (1, {2})}, allow_unknown=True) == {"zzz": [1, [2]]}
+    with pytest.raises(RequestError, match="zzz: b'x' cannot be injected"):
+        notebook.check({"zzz": b"x"}, allow_unknown=True)
+
+
 def test_check_without_parameters_cell_says_how_to_make_one(untagged):
     notebook = Notebook.read(untagged)
     assert notebook.check({}) == {}
@@ -166,6 +182,14 @@ def test_effective_is_what_was_given_over_the_defaults(make_notebook):
     notebook = Notebook.read(make_notebook("train.ipynb", parameters=PARAMETERS))
     assert notebook.effective({"epochs": 5, "more": 1}) == {
         "lr": 1e-3, "epochs": 5, "name": "base", "where": "f()", "more": 1,
+    }  # fmt: skip
+
+
+def test_effective_is_always_json(make_notebook):
+    parameters = "a = (1, {2})\nb = {1: 2}\nc = b'x'\nd = ...\ne: float = 3e-4"
+    notebook = Notebook.read(make_notebook("train.ipynb", parameters=parameters))
+    assert notebook.effective({}) == {
+        "a": [1, [2]], "b": "{1: 2}", "c": "b'x'", "d": "...", "e": 3e-4,
     }  # fmt: skip
 
 

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -76,9 +77,61 @@ def test_magics_are_passed_over():
     assert [(p.name, p.help) for p in parse(source)] == [("lr", "rate")]
 
 
+def test_a_percent_sign_in_a_string_is_no_magic():
+    text = "\n%s rows\n!important\n"
+    found = parse(f'query = """{text}"""\n%matplotlib inline\nlr = 1  # rate')
+    assert [(p.name, p.default, p.help) for p in found] == [("query", text, ""), ("lr", 1, "rate")]
+
+
+def test_a_percent_sign_in_an_expression_is_no_magic():
+    assert one("rest = (10\n% 3)").source == "10 % 3"
+
+
+@pytest.mark.parametrize(
+    "magic",
+    [
+        "%config Application.log_format = '%(message)s'",
+        "!pip install \\\n    numpy \\\n    torch",
+        "!echo it's (",
+        "if colab:\n    !pip install numpy\n    %cd /content",
+        "  %time\n%%capture",
+    ],
+)
+def test_magics_of_every_shape_are_passed_over(magic):
+    assert [(p.name, p.help) for p in parse(f"a = 1\n{magic}\nb = 2  # two")] == [
+        ("a", ""), ("b", "two"),
+    ]  # fmt: skip
+
+
+def test_other_line_ends_than_pythons_stay_in_their_strings():
+    found = parse("a = 'x\u2028y'\r\n# help\r\nb = 1")
+    assert [(p.default, p.help) for p in found] == [("x\u2028y", ""), (1, "help")]
+
+
 def test_a_type_comment_is_an_annotation():
     parameter = one("n = None  # type: int how many")
     assert (parameter.annotation, parameter.help) == ("int", "how many")
+
+
+@pytest.mark.parametrize(
+    ("comment", "annotation", "help_"),
+    [
+        ("Dict[str, int] help text", "Dict[str, int]", "help text"),
+        ("Dict[str, Tuple[int, ...]]", "Dict[str, Tuple[int, ...]]", ""),
+        ("int | None how many", "int | None", "how many"),
+        ("Optional[ int ] how many", "Optional[ int ]", "how many"),
+        ("'np.ndarray' the sizes", "'np.ndarray'", "the sizes"),
+        ("typing.Literal['a b', 'c'] which", "typing.Literal['a b', 'c']", "which"),
+        ("int or more", "int", "or more"),
+        ("int (whole)", "int", "(whole)"),
+        ("[1, 2] are sizes", "", "[1, 2] are sizes"),
+        ("ignore", "", ""),
+        ("ignore[assignment] how many", "", "how many"),
+    ],
+)
+def test_a_type_comment_ends_where_the_type_ends(comment, annotation, help_):
+    parameter = one(f"n = None  # type: {comment}")
+    assert (parameter.annotation, parameter.help) == (annotation, help_)
 
 
 def test_an_annotation_wins_over_a_type_comment():
@@ -99,6 +152,16 @@ def test_a_negative_default_is_a_literal():
 @pytest.mark.parametrize("source", ["a = ", "a = (1", "if x:\na = 1", "a = 'x"])
 def test_broken_python_is_refused(source):
     with pytest.raises(RequestError, match="not valid Python"):
+        parse(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["a = 1\0", f"a = {'[' * 5000}", f"a = {'-' * 100_000}1", f"a = {'1+' * 50_000}1"],
+    ids=["NUL", "brackets", "signs", "sum"],
+)
+def test_python_too_odd_to_read_is_refused(source):
+    with pytest.raises(RequestError, match="its parameters cell is"):
         parse(source)
 
 
@@ -136,7 +199,25 @@ def test_broken_python_is_refused(source):
         ("a: tuple[int, ...] = ()", [1, 2, 3], [1, 2, 3]),
         ("a: tuple[int, str] = (1, '')", [1, "x"], [1, "x"]),
         ("a: set[str] = set()", ["x"], ["x"]),
+        ("a: tuple[()] = ()", [], []),
+        ("a: tuple[int] = (1,)", [1], [1]),
+        ("a: tuple[int, int] = (1, 2)", (3, 4), [3, 4]),
+        ("a: Tuple[float, ...] = ()", (1, 2), [1.0, 2.0]),
+        ("a: typing.Tuple = ()", (1, "x"), [1, "x"]),
+        ("a: list[tuple[int, str]] = []", [(1, "x")], [[1, "x"]]),
+        ("a: set[int] = set()", {2, 1}, [1, 2]),
+        ("a: frozenset[str] = frozenset()", frozenset("a"), ["a"]),
+        ("a: Optional[set[int]] = None", {1}, [1]),
+        ("a: tuple[int, int] | None = None", [1, 2], [1, 2]),
         ("a = (1, 2)", [3], [3]),
+        ("a = (1, 2)", (3, 4, 5), [3, 4, 5]),
+        ("a = {1, 2}", [3], [3]),
+        ("a = {1, 2}", {3}, [3]),
+        ("a = set()", [], []),
+        ("a = None", (1, (2, {3})), [1, [2, [3]]]),
+        ("a: NDArray[int] = f()", [0.5], [0.5]),
+        ("a: Literal[Colour.RED] = Colour.RED", "x", "x"),
+        ("a: Annotated[()] = f()", "x", "x"),
         ("a: dict = {}", {"x": 1}, {"x": 1}),
         ("a: dict[str, float] = {}", {"x": 1}, {"x": 1.0}),
         ("a: Annotated[int, 'help'] = 1", "3", 3),
@@ -180,6 +261,21 @@ def test_a_value_that_fits(declared, value, fitted):
         ("a: tuple[int, ...] = ()", [1, "x"]),
         ("a: tuple[int, str] = (1, '')", [1]),
         ("a: tuple[int, str] = (1, '')", [1, "x", 2]),
+        ("a: tuple[()] = ()", [1]),
+        ("a: tuple[int] = (1,)", [1, 2]),
+        ("a: tuple[int, int] = (1, 2)", ["x", 1]),
+        ("a: set[int] = set()", {"x"}),
+        ("a: set[int] = set()", 1),
+        ("a = (1, 2)", 3),
+        ("a = (1, 2)", "3"),
+        ("a = {1, 2}", {"x": 1}),
+        ("a: float = 1", 10**400),
+        ("a: list[float] = []", [10**400]),
+        ("a: float | None = None", 10**400),
+        ("a: int = 1", "9" * 5000),
+        ("a: 'list[' = 1", 1),
+        ("a: 'x\\0' = 1", 1),
+        ("a: dict[int, str] = {}", {"1": "x"}),
         ("a: dict = {}", [1]),
         ("a: dict[str, int] = {}", {"x": "y"}),
     ],
@@ -198,6 +294,33 @@ def test_a_misfit_is_told_with_the_help():
 def test_a_misfit_without_annotation_is_told_with_the_default():
     with pytest.raises(RequestError, match="does not fit int; its default is 32"):
         one("n = 32").fit("many")
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats()
+    | st.text() | st.just("\ud800") | st.binary() | st.dates() | st.complex_numbers()
+    | st.just(...) | st.builds(object) | st.just(int),
+    lambda v: st.lists(v) | st.tuples(v, v) | st.dictionaries(st.text() | st.integers(), v),
+)  # fmt: skip
+TYPES = [
+    "int", "float", "str", "bool", "list", "dict", "tuple", "set", "None", "Any", "tuple[()]",
+    "tuple[int]", "tuple[int, ...]", "list[int]", "dict[str, int]", "dict[int, int]", "set[str]",
+    "Literal[1]", "Literal[x]", "Optional[int]", "Optional[()]", "Union[int, str]", "int | None",
+    "int | list[float]", "Annotated[int, 1]", "np.ndarray", "Foo[int]", "'int'", "'in t'",
+    "list[int, int]", "tuple[...]", "x[y:z]", "f()", "int + 1",
+]  # fmt: skip
+
+
+@given(ODD, st.sampled_from(TYPES))
+def test_whatever_is_given_fits_or_is_refused_in_one_line(value, type_):
+    try:
+        fitted = one(f"a: {type_} = f()").fit(value)
+    except RequestError as error:
+        assert str(error).startswith("a: ")
+        assert "\n" not in str(error)
+        assert len(str(error)) < 300
+    else:
+        assert json.dumps(fitted).encode()
 
 
 @given(st.integers(min_value=-(2**53), max_value=2**53))
@@ -260,6 +383,16 @@ def test_read_leaves_text_for_a_str(source):
         ("a = [1]", "[1, 2]", [1, 2]),
         ("a: tuple[int, ...] = ()", "[1, 2]", [1, 2]),
         ("a: dict = {}", "{'x': 1}", {"x": 1}),
+        ("a: tuple[int, int] = (1, 2)", "(3, 4)", (3, 4)),
+        ("a = (1, 2)", "(3, 4)", (3, 4)),
+        ("a = (1, 2)", "[3, 4]", [3, 4]),
+        ("a = {1, 2}", "{3}", {3}),
+        ("a: set[str] = set()", "{'x'}", {"x"}),
+        ("a: Optional[list[int]] = None", "[1]", [1]),
+        ("a: list[int] | None = None", "[1]", [1]),
+        ("a: 'list[int]' = []", "[1]", [1]),
+        ("a: list[int] = []", "{[1]: 2}", "{[1]: 2}"),
+        ("a: list[int] = []", "[" * 5000, "[" * 5000),
         ("a: list[int] = []", "[1, 2", "[1, 2"),
         ("a: list[str] = []", "[x]", "[x]"),
     ],
