@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import keyword
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Notebook:
     @property
     def kernel(self) -> str:
         """The kernelspec that the notebook names, or ""."""
-        return str(self.data.get("metadata", {}).get("kernelspec", {}).get("name", ""))
+        return str(self.data["metadata"].get("kernelspec", {}).get("name", ""))
 
     @property
     def language(self) -> str:
@@ -118,34 +119,92 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise RequestError(f"no notebook at {path}{_neighbours(path)}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        raise RequestError(f"no notebook at {path}{_neighbours(path)}") from None
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror}; name a notebook file") from None
     except UnicodeDecodeError:
         raise RequestError(f"{path} is not a notebook: it is not UTF-8 text") from None
     try:
         data = json.loads(text)
-    except ValueError as error:
-        if "\n<<<<<<< " in text:
+    except (ValueError, RecursionError) as error:
+        if conflict := re.search(r"^(<{7}|>{7})( |$)", text, re.MULTILINE):
+            line = text.count("\n", 0, conflict.start()) + 1
             raise RequestError(
-                f"{path} holds git's conflict markers: resolve the merge first"
+                f"{path} has an unresolved merge conflict (git's markers in line {line}): "
+                "resolve it first"
             ) from None
         raise RequestError(
             f"{path} is not a notebook, its JSON is broken: {error}; restore it, for example "
             "with git checkout"
         ) from None
-    if not isinstance(data, dict) or not isinstance(data.get("nbformat"), int):
+    version = data.get("nbformat") if isinstance(data, dict) else None
+    if not isinstance(version, int):
         raise RequestError(f"{path} is JSON but not a notebook: it has no nbformat; name an .ipynb")
-    if data["nbformat"] < 4:
-        import nbformat
+    if version > 4:
+        raise RequestError(
+            f"{path} is written in format {version} of notebooks: save it in format 4"
+        )
+    return _tidy(path, _converted(path, data) if version < 4 else data)
 
-        data = dict(nbformat.convert(nbformat.reads(text, as_version=data["nbformat"]), 4))
-    if not isinstance(data.get("cells"), list):
+
+def _converted(path: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """An old notebook in version 4 of the format."""
+    import nbformat
+
+    try:
+        old = nbformat.reads(json.dumps(data), as_version=data["nbformat"])
+        return dict(nbformat.convert(old, 4))
+    except Exception as error:  # noqa: BLE001 - nbformat raises whatever it stumbles over
+        raise RequestError(
+            f"{path} cannot be read as format {data['nbformat']} of notebooks "
+            f"({' '.join(str(error).split())[:200] or type(error).__name__}): "
+            "open it in JupyterLab and save it again"
+        ) from None
+
+
+def _tidy(path: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """`data` in the shape that reading relies on, null taken as absent; else RequestError.
+
+    The rest of the format is checked when the notebook is prepared: that takes its time.
+    """
+    cells = data.get("cells")
+    if not isinstance(cells, list):
         raise RequestError(f"{path} is not a valid notebook: it has no list of cells")
-    return data
+    metadata = _object(path, "its metadata", data.get("metadata"))
+    for key in ("kernelspec", "language_info"):
+        if key in metadata:
+            metadata[key] = _object(path, f"its {key}", metadata[key])
+            if not metadata[key]:
+                del metadata[key]
+    tidied = []
+    for number, given in enumerate(cells, 1):
+        cell = _object(path, f"its cell {number}", given, may_be_null=False)
+        cell["metadata"] = _object(path, f"the metadata of its cell {number}", cell.get("metadata"))
+        source = cell.setdefault("source", "")
+        if not isinstance(source, str | list) or not all(isinstance(s, str) for s in source):
+            raise RequestError(
+                f"{path} is not a valid notebook: the source of its cell {number} is not text; "
+                "restore it, for example with git checkout"
+            )
+        tidied.append(cell)
+    minor = data.get("nbformat_minor")
+    return {**data, "metadata": metadata, "cells": tidied,
+            "nbformat_minor": minor if isinstance(minor, int) else 5}  # fmt: skip
+
+
+def _object(path: Path, what: str, found: Any, may_be_null: bool = True) -> dict[str, Any]:
+    """The JSON object without what is null in it."""
+    if found is None and may_be_null:
+        return {}
+    if not isinstance(found, dict):
+        raise RequestError(
+            f"{path} is not a valid notebook: {what} is not an object; restore it, for example "
+            "with git checkout"
+        )
+    return {k: v for k, v in found.items() if v is not None or k == "execution_count"}
 
 
 def _neighbours(path: Path) -> str:
@@ -159,14 +218,14 @@ def _neighbours(path: Path) -> str:
 
 
 def _language(data: Mapping[str, Any]) -> str:
-    meta = data.get("metadata", {})
+    meta = data["metadata"]
     name = meta.get("kernelspec", {}).get("language") or meta.get("language_info", {}).get("name")
     return str(name or "python").lower()
 
 
 def _parameters_cell(data: Mapping[str, Any]) -> str | None:
     for cell in data["cells"]:
-        if "parameters" in (cell.get("metadata", {}).get("tags") or []):
-            source = cell.get("source", "")
-            return source if isinstance(source, str) else "".join(source)
+        tags = cell["metadata"].get("tags")
+        if isinstance(tags, list) and "parameters" in tags:
+            return "".join(cell["source"])
     return None

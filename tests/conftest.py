@@ -16,11 +16,13 @@ def make_notebook(tmp_path):
     def make(
         name, *cells, parameters="lr: float = 1e-3  # learning rate", kernel="python3", folder=None
     ):
-        first = [new_code_cell(parameters, metadata={"tags": ["parameters"]})]
         node = new_notebook(
-            cells=(first if parameters is not None else []) + [new_code_cell(c) for c in cells],
+            cells=[new_code_cell(c) for c in cells],
             metadata={"kernelspec": {"name": kernel, "display_name": kernel}},
         )
+        if parameters is not None:
+            tagged = {"tags": ["parameters"]}
+            node.cells.insert(0, new_code_cell(parameters, metadata=tagged))
         path = (folder or tmp_path) / name
         nbformat.write(node, path)
         return path

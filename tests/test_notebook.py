@@ -6,6 +6,7 @@ import pytest
 
 from nbtools.errors import RequestError
 from nbtools.notebook import Notebook, write_whole
+from nbtools.prepare import prepare
 
 PARAMETERS = "lr: float = 1e-3  # learning rate\nepochs = 3\nname = 'base'\nwhere = f()"
 
@@ -17,10 +18,8 @@ def refusal(path):
 
 
 @pytest.fixture
-def untagged(tmp_path):
-    path = tmp_path / "untagged.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1")]), path)
-    return path
+def untagged(make_notebook):
+    return make_notebook("untagged.ipynb", "x = 1", parameters=None)
 
 
 def test_reads_the_parameters(make_notebook):
@@ -92,12 +91,97 @@ def test_an_empty_file_is_refused(tmp_path):
     assert "its JSON is broken" in refusal(path)
 
 
-def test_conflict_markers_are_refused(make_notebook):
+@pytest.mark.parametrize("line", [0, 1, 5])
+@pytest.mark.parametrize("markers", [["<<<<<<< HEAD", "=======", ">>>>>>> theirs"], [">>>>>>> x"]])
+def test_conflict_markers_are_refused(make_notebook, line, markers):
     path = make_notebook("train.ipynb")
     lines = path.read_text().splitlines()
-    lines[1:1] = ["<<<<<<< HEAD", "=======", ">>>>>>> theirs"]
+    lines[line:line] = markers
     path.write_text("\n".join(lines))
-    assert "conflict markers" in refusal(path)
+    assert f"unresolved merge conflict (git's markers in line {line + 1})" in refusal(path)
+
+
+def test_a_conflict_inside_a_cells_text_is_none(make_notebook):
+    path = make_notebook("train.ipynb", parameters="a = '''\n<<<<<<< x\n'''")
+    assert Notebook.read(path).parameters[0].default == "\n<<<<<<< x\n"
+
+
+def test_json_too_deep_to_read_is_refused(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_text("[" * 100_000)
+    assert "its JSON is broken" in refusal(path)
+
+
+def test_a_byte_order_mark_is_passed_over(make_notebook):
+    path = make_notebook("train.ipynb")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [p.name for p in Notebook.read(path).parameters] == ["lr"]
+
+
+def test_a_name_too_long_for_the_disk_is_refused(tmp_path):
+    assert "File name too long" in refusal(tmp_path / f"{'x' * 300}.ipynb")
+
+
+def changed(path, change):
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(metadata=None),
+        lambda d: d.pop("metadata"),
+        lambda d: d["metadata"].update(kernelspec=None),
+        lambda d: d["metadata"].update(kernelspec={"name": None, "language": None}),
+        lambda d: d["metadata"].update(kernelspec={}, language_info=None),
+        lambda d: d["metadata"].update(language_info={"name": None}),
+    ],
+)
+def test_null_is_absent(make_notebook, change):
+    notebook = Notebook.read(changed(make_notebook("train.ipynb"), change))
+    assert notebook.language == "python"
+    assert [p.name for p in notebook.parameters] == ["lr"]
+    assert prepare(notebook, {}, {"job": "j"}, "python3")
+
+
+def test_null_in_a_cell_is_absent(make_notebook):
+    def change(data):
+        data["cells"][1].update(metadata=None, source=None, attachments=None)
+        data["nbformat_minor"] = None
+
+    notebook = Notebook.read(changed(make_notebook("train.ipynb", "x = 1"), change))
+    assert notebook.data["cells"][1]["source"] == ""
+    assert prepare(notebook, {}, {"job": "j"}, "python3")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d["cells"].append(None), "its cell 2 is not an object"),
+        (lambda d: d["cells"].append("x = 1"), "its cell 2 is not an object"),
+        (lambda d: d["cells"][0].update(metadata=[]), "metadata of its cell 1 is not an object"),
+        (lambda d: d["cells"][0].update(source={"x": 1}), "source of its cell 1 is not text"),
+        (lambda d: d["cells"][0].update(source=["x", 1]), "source of its cell 1 is not text"),
+        (lambda d: d.update(cells={}), "no list of cells"),
+        (lambda d: d.update(metadata=[1]), "its metadata is not an object"),
+        (lambda d: d["metadata"].update(kernelspec="python3"), "kernelspec is not an object"),
+        (lambda d: d.update(nbformat=5), "format 5 of notebooks: save it in format 4"),
+        (lambda d: d.update(nbformat=0), "cannot be read as format 0 of notebooks"),
+        (lambda d: d.update(nbformat=3), "cannot be read as format 3 of notebooks"),
+    ],
+)
+def test_what_is_no_notebook_after_all_is_refused(make_notebook, change, said):
+    assert said in refusal(changed(make_notebook("train.ipynb"), change))
+
+
+@pytest.mark.parametrize("tags", [None, "parameters", 3, {"parameters": 1}])
+def test_odd_tags_are_no_tags(make_notebook, tags):
+    path = make_notebook("train.ipynb")
+    changed(path, lambda d: d["cells"][0]["metadata"].update(tags=tags))
+    assert not Notebook.read(path).has_parameters_cell
 
 
 def test_what_is_not_utf8_is_refused(tmp_path):
