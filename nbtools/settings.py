@@ -6,6 +6,7 @@ This is the only reader of either. Everything else is handed a `Settings`.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +16,8 @@ from typing import Any
 from nbtools.errors import RequestError
 
 FOLDER = ".nbtools"
+#: a line of TOML that may begin, or hold, our table; a comment or a dependency does not.
+_OURS = re.compile(rb"^[^#\n]*\btool\b[^#\n]*\bnbtools\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +36,12 @@ class Settings:
     @classmethod
     def load(cls, cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
         """Read them as seen from `cwd`; raises RequestError for what is not a setting."""
-        cwd = Path.cwd() if cwd is None else cwd.resolve()
+        cwd = _here() if cwd is None else cwd.resolve()
         environ = os.environ if environ is None else environ
         values, project = _pyproject(cwd)
         values["no_color"] = bool(environ.get("NO_COLOR"))
         if environ.get("NBTOOLS_STORE"):
-            values["store"] = Path(environ["NBTOOLS_STORE"]).expanduser().absolute()
+            values["store"] = _named(environ["NBTOOLS_STORE"])
             values["store_reason"] = "NBTOOLS_STORE says so"
         elif "store" in values and project:
             values["store"] = (project.parent / str(values["store"])).resolve()
@@ -58,15 +61,20 @@ def _upwards(folder: Path, name: str) -> Path | None:
 
 def _pyproject(cwd: Path) -> tuple[dict[str, Any], Path | None]:
     path = _upwards(cwd, "pyproject.toml")
-    # Reading bytes first: importing tomllib would cost every command that needs none of it.
-    if not path or b"[tool.nbtools" not in (text := path.read_bytes()):
-        return {}, path
-    import tomllib
-
     try:
-        table = tomllib.loads(text.decode())["tool"]["nbtools"]
-    except (ValueError, KeyError) as error:
+        # Reading bytes first: importing tomllib would cost every command that needs none of it.
+        if not path or not _OURS.search(text := path.read_bytes()):
+            return {}, path
+        import tomllib
+
+        tool = tomllib.loads(text.decode()).get("tool")
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {error.strerror}; mend the file") from None
+    except ValueError as error:
         raise RequestError(f"{path}: {error}; mend the file") from None
+    table = tool.get("nbtools", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise RequestError(f"{path}: nbtools = {table!r} must be a table, [tool.nbtools]")
     types = {f.name: f.type for f in fields(Settings) if f.name not in ("store_reason", "no_color")}
     for key, value in table.items():
         if isinstance(value, dict):
@@ -81,6 +89,20 @@ def _pyproject(cwd: Path) -> tuple[dict[str, Any], Path | None]:
                 f"{path}: {key} = {value!r} must be a {'number' if number else 'string'}"
             )
     return {k: v for k, v in table.items() if not isinstance(v, dict)}, path
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise RequestError("the current folder is gone: change to one that exists") from None
+
+
+def _named(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser().absolute()
+    except RuntimeError:  # ~somebody
+        raise RequestError(f"NBTOOLS_STORE is {folder}, and there is no such user") from None
 
 
 def _data_home(environ: Mapping[str, str]) -> Path:

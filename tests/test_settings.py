@@ -92,6 +92,64 @@ def test_pyproject_without_our_table_says_nothing(tmp_path):
     assert (settings.experiment, settings.executor, settings.timeout) == ("", "local", 0)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# [tool.nbtools] may come here\n",
+        "[project]\ndependencies = ['nbtools']  # see [tool.nbtools]\n",
+        "[project]\ndescription = '[tool.nbtools'\n",
+        "tool = 3 # nbtools\n",
+        "[tool.nbtools]\n",
+        "",
+    ],
+)
+def test_a_pyproject_that_only_mentions_us_says_nothing(tmp_path, text):
+    pyproject(tmp_path, text)
+    assert load(tmp_path).experiment == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tool.nbtools]\nexperiment = 'e'\n",
+        "  [ tool . 'nbtools' ]  # ours\r\nexperiment = 'e'\r\n",
+        "[tool]\nnbtools = {experiment = 'e'}\n",
+        "[tool]\nnbtools.experiment = 'e'\n",
+        "tool.nbtools.experiment = 'e'\n",
+        "tool = {nbtools = {experiment = 'e'}}\n",
+    ],
+)
+def test_our_table_is_found_however_it_is_written(tmp_path, text):
+    pyproject(tmp_path, text)
+    assert load(tmp_path).experiment == "e"
+
+
+def test_our_table_must_be_a_table(tmp_path):
+    pyproject(tmp_path, "tool.nbtools = 3\n")
+    with pytest.raises(RequestError, match=r"must be a table, \[tool.nbtools\]"):
+        load(tmp_path)
+
+
+def test_a_pyproject_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "pyproject.toml").mkdir()
+    with pytest.raises(RequestError, match="cannot read .*pyproject.toml: Is a directory"):
+        load(tmp_path)
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(RequestError, match="the current folder is gone"):
+        Settings.load()
+
+
+def test_a_user_that_there_is_not_is_told(tmp_path):
+    with pytest.raises(RequestError, match="no such user"):
+        load(tmp_path, NBTOOLS_STORE="~nobody-of-that-name/store")
+
+
 def test_a_table_of_our_own_inside_is_left_alone(tmp_path):
     pyproject(tmp_path, "[tool.nbtools]\nexperiment = 'e'\n[tool.nbtools.clean]\nkeep = ['x']\n")
     assert load(tmp_path).experiment == "e"
