@@ -7,10 +7,9 @@ and other files; events and associations join them. All SQL of nbtools is here a
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import datetime
@@ -18,8 +17,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
 
-from nbtools import journal
-from nbtools.errors import AlreadyExists, NotFound, StoreError
+from nbtools import journal, metadata
+from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
 from nbtools.nouns import Artifact, Context, Event, Execution, moment, stamp
 from nbtools.states import ExecutionState
 
@@ -28,6 +27,13 @@ Record = TypeVar("Record", Context, Execution, Artifact)
 Point = tuple[int, float, float]
 
 _TABLES: dict[type, str] = {Context: "contexts", Execution: "executions", Artifact: "artifacts"}
+#: what an edge joins, in the order of its columns.
+_ENDS: dict[str, tuple[type, type]] = {
+    "events": (Execution, Artifact),
+    "children": (Context, Context),
+    "context_executions": (Context, Execution),
+    "context_artifacts": (Context, Artifact),
+}
 #: SQL that leads from schema version i+1 to i+2; `schema.sql` is always the newest.
 MIGRATIONS: tuple[str, ...] = ()
 
@@ -189,6 +195,8 @@ class Store:
 
     # -- edges ----------------------------------------------------------------------
 
+    # Each raises NotFound when one of its ends is not there.
+
     def add_event(self, event: Event, now: datetime) -> None:
         """Remember that an execution read or wrote an artifact; again is the same."""
         self._link("events", event.execution, event.artifact, event.type, stamp(event.time or now))
@@ -213,13 +221,11 @@ class Store:
     # -- time series ----------------------------------------------------------------
 
     def add_points(self, context: str, key: str, points: list[Point]) -> None:
-        """Add points to a run's series; a step written again replaces the old."""
-        with self.write():
+        """Add points to a run's series; a step written again replaces the old. Raises NotFound."""
+        sql = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?)"
+        with self._needs((Context, context)), self.write():
             for step, wall_time, value in points:
-                self._execute(
-                    "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?)",
-                    context, key, step, wall_time, value,
-                )  # fmt: skip
+                self._execute(sql, context, key, step, wall_time, value)
 
     def points(self, context: str) -> dict[str, list[Point]]:
         """A run's series by metric, each in the order of its steps."""
@@ -281,8 +287,19 @@ class Store:
 
     def _link(self, table: str, *values: str | None) -> None:
         marks = ", ".join("?" * len(values))
-        with self.write():
+        ends = zip(_ENDS[table], values, strict=False)
+        with self._needs(*ends), self.write():
             self._execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", *values)
+
+    @contextmanager
+    def _needs(self, *records: tuple[type, str | None]) -> Iterator[None]:
+        """Say NotFound where SQLite says that a foreign key is missing, but not which."""
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            for kind, name in records:
+                self.get(kind, str(name))
+            raise
 
     def _execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         try:
@@ -292,6 +309,8 @@ class Store:
                 return cursor.execute(sql, values)
         except sqlite3.IntegrityError:
             raise
+        except OverflowError:
+            raise RequestError("the store holds whole numbers of 64 bits: give a smaller") from None
         except sqlite3.Error as error:
             raise StoreError(_reason(self.folder, error)) from error
 
@@ -330,7 +349,7 @@ def _take_in(context: Context, entries: list[dict[str, Any]], abandoned: bool) -
 
 def _row(record: Context | Execution | Artifact) -> dict[str, Any]:
     values = {f.name: getattr(record, f.name) for f in fields(record)}
-    values["metadata"] = _dumps(values["metadata"])
+    values["metadata"] = metadata.dumps(values["metadata"])
     for key in ("create_time", "update_time"):
         values[key] = stamp(values[key])
     return values
@@ -338,32 +357,10 @@ def _row(record: Context | Execution | Artifact) -> dict[str, Any]:
 
 def _record(kind: type[Record], row: sqlite3.Row) -> Record:
     values = dict(row)
-    values["metadata"] = json.loads(values["metadata"], object_hook=_plain_float)
+    values["metadata"] = metadata.loads(values["metadata"])
     for key in ("create_time", "update_time"):
         values[key] = moment(values[key])
     return kind(**values)
-
-
-def _dumps(metadata: Mapping[str, Any]) -> str:
-    """JSON that SQLite's own functions read too: they know no NaN and no infinity."""
-    try:
-        return json.dumps(metadata, allow_nan=False)
-    except ValueError:
-        return json.dumps(_tag_floats(metadata))
-
-
-def _tag_floats(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _tag_floats(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_tag_floats(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": str(value)}
-    return value
-
-
-def _plain_float(pairs: dict[str, Any]) -> Any:
-    return float(pairs["$float"]) if len(pairs) == 1 and "$float" in pairs else pairs
 
 
 def _statements(sql: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 #: module -> its layer; imports point to the same layer or below, never up.
 LAYERS = [
     {"nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry"},
-    {"store", "journal", "executor", "executors", "engine", "runner", "report"},
+    {"store", "metadata", "journal", "executor", "executors", "engine", "runner", "report"},
     {
         "prepare", "request", "jobs", "outputs", "experiments", "runs", "lineage", "card",
         "doctor",

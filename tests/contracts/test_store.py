@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nbtools.errors import AlreadyExists, NotFound, StoreError
+from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
 from nbtools.journal import Journal
 from nbtools.nouns import JOB, RUN, Artifact, Context, Event, Execution
 from nbtools.runs import open_run
@@ -217,6 +217,52 @@ def test_nan_and_infinity_are_kept_in_metadata(store):
     kept = store.get(Context, "c").metadata["m"]
     assert math.isnan(kept["nan"])
     assert kept["list"] == [math.inf, -math.inf, 1.5]
+
+
+@pytest.mark.parametrize("value", ["abc", "nan", {"$float": "inf"}])
+def test_a_users_dict_that_looks_like_ours_is_kept(store, value):
+    given = {"m": {"$float": value}, "n": {"$$float": value}}
+    store.add(context(metadata=given), NOW)
+    assert store.get(Context, "c").metadata == given
+    assert store.select(Context)[0].metadata == given
+
+
+def test_metadata_that_json_cannot_hold_is_refused(store):
+    with pytest.raises(RequestError, match="metadata must be what JSON can hold"):
+        store.add(context(metadata={"a": {1}}), NOW)
+    assert store.select(Context) == []
+
+
+@pytest.mark.parametrize(
+    ("link", "missing"),
+    [
+        (lambda s: s.add_child("x", "c"), "no context 'x'"),
+        (lambda s: s.add_child("c", "x"), "no context 'x'"),
+        (lambda s: s.associate("x", execution="e"), "no context 'x'"),
+        (lambda s: s.associate("c", execution="x"), "no execution 'x'"),
+        (lambda s: s.associate("x", artifact="a"), "no context 'x'"),
+        (lambda s: s.associate("c", artifact="x"), "no artifact 'x'"),
+        (lambda s: s.add_event(Event(execution="x", artifact="a", type="INPUT"), NOW), "execution"),
+        (lambda s: s.add_event(Event(execution="e", artifact="x", type="INPUT"), NOW), "artifact"),
+        (lambda s: s.add_points("x", "loss", [(1, 0.0, 0.0)]), "no context 'x'"),
+    ],
+)
+def test_an_edge_to_what_is_not_there_is_refused(store, link, missing):
+    for record in (context(), execution(), artifact()):
+        store.add(record, NOW)
+    with pytest.raises(NotFound, match=missing):
+        link(store)
+    with pytest.raises(NotFound, match=missing), store.write():
+        store.add(context("same-transaction"), NOW)
+        link(store)
+    assert names(store.select(Context)) == ["c"]
+
+
+def test_a_step_beyond_sqlites_numbers_is_refused(store):
+    store.add(context(), NOW)
+    with pytest.raises(RequestError, match="64 bits"):
+        store.add_points("c", "loss", [(2**63, 0.0, 0.0)])
+    assert store.points("c") == {}
 
 
 def test_a_transaction_that_raises_leaves_nothing(store):
