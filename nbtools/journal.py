@@ -8,6 +8,7 @@ holds a lock on the file; a free lock tells any reader that the writer is gone.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -32,11 +33,12 @@ class Journal:
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one entry; raises OSError when it could not be written."""
-        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
-        # A full disk may take part of a line; the rest of it must not look like a new one.
+        # A full disk may take part of a line. What comes after must not join that part, so an
+        # entry begins with the end of whatever was there: true for other threads, and for
+        # processes forked from this one, without anybody remembering that it was cut.
+        line = b"\n" + json.dumps(entry, separators=(",", ":")).encode() + b"\n"
         if os.write(self._fd, line) != len(line):
-            os.write(self._fd, b"\n")
-            raise OSError(28, os.strerror(28), str(self.path))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def close(self) -> None:
         """Let go of the file, so that a reader may drain and remove it."""
@@ -60,9 +62,11 @@ def read(path: Path, position: int) -> tuple[list[dict[str, Any]], int]:
     entries = []
     for line in whole.splitlines():
         try:
-            entries.append(json.loads(line))
+            entry = json.loads(line) if line else None
         except ValueError:
             continue  # the part of a line that a full disk took
+        if isinstance(entry, dict):  # a part may also be a number
+            entries.append(entry)
     return entries, position + len(whole)
 
 

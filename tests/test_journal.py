@@ -18,6 +18,27 @@ sys.stdin.read()
 """
 
 
+#: writes entries up to a limit to the file's size, then, with room again, one more.
+FULL = """
+import json, resource, sys
+from pathlib import Path
+from nbtools.journal import Journal
+journal = Journal(Path(sys.argv[1]), "mnist-r")
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))
+written, refused = [], 0
+for n in range(20):
+    try:
+        journal.append({"n": n, "pad": "x" * 10})
+        written.append(n)
+    except OSError:
+        refused += 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+journal.append({"n": "after"})
+print(json.dumps([str(journal.path), written, refused]))
+"""
+
+
 @pytest.fixture
 def journal(tmp_path):
     journal = Journal(tmp_path / "journals", "mnist-a.b")
@@ -57,6 +78,32 @@ def test_a_broken_line_is_passed_over(journal):
         file.write(b'{"n":\n')
     journal.append({"n": 2})
     assert read(journal.path, 0) == ([{"n": 2}], journal.path.stat().st_size)
+
+
+@pytest.mark.parametrize("limit", [1, 100, 101, 111, 127, 128, 129])
+def test_what_a_full_disk_cut_is_not_joined_by_what_comes_after(tmp_path, limit):
+    """A real failure: the system takes part of a line and then nothing."""
+    import json
+    from pathlib import Path
+
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), str(limit)],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    path, written, refused = json.loads(done.stdout)
+    assert len(written) + refused == 20
+    assert refused > 0
+    assert Path(path).stat().st_size > limit
+    found = [entry["n"] for entry in read(Path(path), 0)[0]]
+    # An entry of which only the last line end is missing is whole all the same.
+    assert found in ([*written, "after"], [*written, len(written), "after"])
+
+
+def test_a_line_that_is_no_entry_is_passed_over(journal):
+    with journal.path.open("ab") as file:
+        file.write(b'1\n"x"\n[]\nnull\n\n')
+    journal.append({"n": 2})
+    assert read(journal.path, 0)[0] == [{"n": 2}]
 
 
 def test_the_file_says_which_context_it_belongs_to(journal):
