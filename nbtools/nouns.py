@@ -199,14 +199,39 @@ def run_id(experiment: str, run: str) -> str:
     return f"{experiment}-{run}"
 
 
-def slug(text: str) -> str:
+def slug(text: str, limit: int = 60) -> str:
     """`text` as a name that Vertex AI takes: small letters, digits, hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-") or "notebook"
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:limit].strip("-") or "notebook"
 
 
 def job_name(notebook: str | Path, now: datetime, token: str) -> str:
     """A new job's name: readable, sorted by time within a notebook, unique by `token`."""
-    return f"{slug(Path(notebook).stem)[:40].strip('-')}-{now:%Y%m%d-%H%M%S}-{token}"
+    return f"{slug(Path(notebook).stem, 40)}-{now:%Y%m%d-%H%M%S}-{token}"
+
+
+def default_experiment(notebook: str | Path) -> str:
+    """The experiment of a notebook whose user names none; leaves room for the run's name."""
+    return slug(Path(notebook).stem, 40)
+
+
+def default_run(experiment: str, job: str) -> str:
+    """The run of a job whose user names none: the job's name, of which the end is unique.
+
+    Beside a long experiment the beginning is left out, but never the time and the token.
+    """
+    room = max(MAX_RUN_ID - 1 - len(experiment), len("20240131-235959-abcd"))
+    return job[-room:].lstrip("-")
+
+
+def artifact_name(context: str, name: str) -> str:
+    """The id of the artifact `name` of a run: readable, and unlike that of any other run's.
+
+    Joined by a hyphen alone, `b-c` of run `a` would be `c` of run `a-b`.
+    """
+    import hashlib  # here: most commands need none
+
+    token = hashlib.sha256(f"{context} {name}".encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{slug(context, 70)}-{slug(name, 40)}-{token}"
 
 
 def stamp(when: datetime | None) -> str | None:

@@ -13,11 +13,14 @@ from nbtools import registry
 from nbtools.errors import RequestError
 from nbtools.executor import Task
 from nbtools.notebook import Notebook
-from nbtools.nouns import Job, job_name, run_id, slug
+from nbtools.nouns import Job, default_experiment, default_run, job_name, run_id
 from nbtools.outputs import FILES
 from nbtools.prepare import prepare
 from nbtools.settings import Settings
 
+
+#: bytes of a notebook's name; disks take names of 255, and ours have more in them.
+MAX_STEM = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -67,10 +70,11 @@ def plan(request: Request, settings: Settings, now: datetime) -> Plan:
     executor = registry.executor(executor_name)
     notebook = Notebook.read(request.notebook)
     params = notebook.check(request.params, request.allow_unknown)
+    _fits_the_disk(notebook.path)
     kernel = executor.check(request.kernel or notebook.kernel or settings.kernel)
     name = job_name(notebook.path, now, os.urandom(2).hex())
-    experiment = request.experiment or settings.experiment or slug(notebook.path.stem)
-    run = request.run or name
+    experiment = request.experiment or settings.experiment or default_experiment(notebook.path)
+    run = request.run or default_run(experiment, name)
     run_id(experiment, run)  # refuses names that Vertex AI would refuse
     task = Task(
         job=name,
@@ -103,6 +107,15 @@ def _folder(path: str | Path) -> Path:
     folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
         raise RequestError(f"no folder {folder} to execute in: name one with --cwd")
+def _fits_the_disk(notebook: Path) -> None:
+    """Its results are named after it, and longer: refused now rather than at the end."""
+    if len(os.fsencode(notebook.stem)) > MAX_STEM:
+        raise RequestError(
+            f"{notebook} has too long a name for the files made of it: "
+            f"rename it to at most {MAX_STEM} letters"
+        )
+
+
     return folder
 
 

@@ -26,30 +26,64 @@ def open_run(
     """Make a run, and its experiment if it is the first; or, with `resume`, open it again.
 
     `job` answers for the run's end; without one the process that logs does. Raises
-    AlreadyExists when there is a run of that name and `resume` is not set.
+    AlreadyExists when there is a run of that name and `resume` is not set, or when another
+    run or experiment has the id that this one would get.
     """
-    name = run_id(experiment, run)
     own = {"_experiment": experiment, "_state": str(ExecutionState.RUNNING), "_job": job}
     with store.write():
-        old = store.find(Context, name)
+        old = find_context(store, experiment, run)
         if old is None:
-            if store.find(Context, experiment) is None:
-                store.add(
-                    Context(name=experiment, schema_title=EXPERIMENT, display_name=experiment), now
-                )
+            _need_experiment(store, experiment, now)
             meta = {**own, "_params": dict(params or {}), "_metrics": {}}
+            name = run_id(experiment, run)
             context = Context(name=name, schema_title=RUN, display_name=run, metadata=meta)
             context = store.add(context, now)
             store.add_child(experiment, name)
             return context
-        if not resume or old.schema_title != RUN:
+        if not resume:
             raise AlreadyExists(
                 f"experiment {experiment!r} has a run {run!r} already: "
                 "choose another name, or continue it with resume (--resume)"
             )
         meta = {**old.metadata, **own, "_error": ""}
         meta["_params"] = {**old.metadata.get("_params", {}), **(params or {})}
-        return store.amend(Context, name, lambda c: replace(c, metadata=meta), now)
+        return store.amend(Context, old.name, lambda c: replace(c, metadata=meta), now)
+
+
+def find_context(store: Store, experiment: str, run: str) -> Context | None:
+    """The context of that run, or None.
+
+    Hyphens join experiment and run, and are in them too: run `c` of `a-b` and run `b-c` of
+    `a` have one id. Raises AlreadyExists when it belongs to another run or an experiment.
+    """
+    name = run_id(experiment, run)
+    found = store.find(Context, name)
+    if found is None:
+        return None
+    if found.schema_title == RUN and found.display_name == run:
+        return found
+    raise AlreadyExists(
+        f"run {run!r} of experiment {experiment!r} would have the id {name!r}, "
+        f"which {_words(found)} has already: choose another name for the run"
+    )
+
+
+def _need_experiment(store: Store, experiment: str, now: datetime) -> None:
+    found = store.find(Context, experiment)
+    if found is None:
+        store.add(Context(name=experiment, schema_title=EXPERIMENT, display_name=experiment), now)
+    elif found.schema_title != EXPERIMENT:
+        raise AlreadyExists(
+            f"there can be no experiment {experiment!r}, {_words(found)} has that id already: "
+            "choose another name for the experiment"
+        )
+
+
+def _words(context: Context) -> str:
+    if context.schema_title == RUN:
+        run = Run.of(context)
+        return f"run {run.name!r} of experiment {run.experiment!r}"
+    return "an experiment" if context.schema_title == EXPERIMENT else f"a {context.schema_title}"
 
 
 def close_run(store: Store, context: str, state: ExecutionState, error: str, now: datetime) -> None:
@@ -61,7 +95,8 @@ def close_run(store: Store, context: str, state: ExecutionState, error: str, now
 def list_runs(store: Store, now: datetime, experiment: str = "") -> list[Run]:
     """The runs of an experiment, or all, newest first. Raises NotFound."""
     store.drain(now)
-    if experiment and store.find(Context, experiment) is None:
+    found = store.find(Context, experiment) if experiment else None
+    if experiment and (found is None or found.schema_title != EXPERIMENT):
         raise NotFound(f"no experiment {experiment!r}: `nbtools runs list` shows what there is")
     return [Run.of(context) for context in store.select(Context, RUN, parent=experiment)]
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -13,6 +14,9 @@ from nbtools.nouns import (
     Context,
     Job,
     Run,
+    artifact_name,
+    default_experiment,
+    default_run,
     job_name,
     moment,
     run_id,
@@ -50,6 +54,37 @@ def test_run_id_has_a_limit():
 @given(st.text())
 def test_a_slug_is_always_taken(text):
     assert run_id(slug(text), "run")
+
+
+@given(st.text(min_size=1).filter(lambda t: "\0" not in t))
+def test_default_names_always_fit_together(text):
+    job = job_name(text, NOW, "ab12")
+    experiment = default_experiment(text)
+    assert run_id(experiment, default_run(experiment, job)) == f"{experiment}-{job}"
+
+
+@given(st.integers(1, MAX_RUN_ID - 1))
+def test_a_default_run_fits_beside_a_long_experiment_as_long_as_it_can(length):
+    job = job_name("a" * 60, NOW, "ab12")
+    run = default_run("e" * length, job)
+    assert run.endswith("20240506-070809-ab12")
+    if length <= 100:
+        assert run_id("e" * length, run)
+    else:
+        with pytest.raises(RequestError, match="at most 120 characters for both"):
+            run_id("e" * length, run)
+
+
+def test_artifacts_of_runs_with_hyphens_have_names_of_their_own():
+    pairs = [("e-a", "b-c"), ("e-a-b", "c"), ("e-a", "b.c"), ("e-a", "B C"), ("e-a", "b c")]
+    assert len({artifact_name(*pair) for pair in pairs}) == len(pairs)
+
+
+@given(st.text(), st.text())
+def test_an_artifacts_name_is_one_that_vertex_takes(context, name):
+    made = artifact_name(slug(context) * 2, name)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", made)
+    assert made == artifact_name(slug(context) * 2, name)
 
 
 def test_job_name_is_readable():
