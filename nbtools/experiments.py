@@ -13,6 +13,7 @@ database. In a job the run is opened without ceremony, and the job ends it.
 from __future__ import annotations
 
 import atexit
+import math
 import shutil
 import sys
 import time
@@ -24,7 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nbtools import lineage, registry
-from nbtools.errors import RequestError, StateError
+from nbtools.errors import RequestError, StateError, StoreError
 from nbtools.journal import Journal
 from nbtools.nouns import (
     FILE,
@@ -36,15 +37,16 @@ from nbtools.nouns import (
     Context,
     Execution,
     Run,
+    artifact_name,
     run_id,
-    slug,
     utc_now,
 )
 from nbtools.outputs import FILES
-from nbtools.runs import list_runs, open_run
+from nbtools.runs import find_context, list_runs, open_run
 from nbtools.settings import Settings
 from nbtools.states import ExecutionState
 from nbtools.store import Store
+from nbtools.value import MAX_BITS, plain, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,11 +124,14 @@ class ExperimentRun:
         `step` is the one after the last when not given; a step logged again is replaced.
         `wall_time` is in seconds since the epoch, now when not given.
         """
-        values = {_name(k): float(_plain(k, v)) for k, v in metrics.items()}
+        values = {_name(k): _number(k, v) for k, v in metrics.items()}
+        wall_time = time.time() if wall_time is None else _number("wall_time", wall_time)
+        if not math.isfinite(wall_time):
+            raise RequestError(f"wall_time: {wall_time} is no time")
         with self._lock:
-            step = self._step + 1 if step is None else int(step)
+            step = _step(self._step + 1 if step is None else step)
             self._step = max(step, self._step)
-        self._append({"series": values, "step": step, "time": wall_time or time.time()})
+        self._append({"series": values, "step": step, "time": wall_time})
         self.values["series"].update(values)
 
     def log_artifact(self, path: str | Path, name: str = "", schema_title: str = FILE) -> Artifact:
@@ -141,7 +146,7 @@ class ExperimentRun:
         if not path.is_relative_to(self._folder):
             path = Path(shutil.copy2(path, self.output_path(path.name)))
         name = name or path.name
-        artifact = lineage.of_file(f"{self._context}-{slug(name)}", path, schema_title, name)
+        artifact = lineage.of_file(artifact_name(self._context, name), path, schema_title, name)
         with self._store.write():
             lineage.left(self._store, artifact, self._execution, self._context, utc_now())
         return artifact
@@ -181,7 +186,12 @@ class ExperimentRun:
     def _append(self, entry: Mapping[str, Any]) -> None:
         if self._ended:
             raise StateError(f"run {self.name!r} has ended: resume it with start_run(resume=True)")
-        self._journal.append(entry)
+        try:
+            self._journal.append(entry)
+        except OSError as error:
+            raise StoreError(
+                f"cannot log to {self._journal.path}: {error.strerror}; free some space"
+            ) from error
 
 
 def init(experiment: str) -> None:
@@ -308,7 +318,7 @@ def _identity(store: Store) -> dict[str, str]:
     found = ipython.user_ns.get(IDENTITY) if ipython else None
     if not isinstance(found, Mapping):
         return {}
-    context = store.find(Context, run_id(found["experiment"], found["run"]))
+    context = find_context(store, found["experiment"], found["run"])
     ended = context is not None and Run.of(context).state is not ExecutionState.RUNNING
     return {} if ended else dict(found)
 
@@ -320,7 +330,7 @@ def _ipython() -> Any:
 
 
 def _open_in_job(store: Store, job: Mapping[str, str]) -> ExperimentRun:
-    context = store.find(Context, run_id(job["experiment"], job["run"]))
+    context = find_context(store, job["experiment"], job["run"])
     if context is None:  # executed where our store is not: its card brings the run home
         return _open(store, job["experiment"], job["run"], resume=True)
     return ExperimentRun(store, context, job["job"], in_job=True)
@@ -347,15 +357,34 @@ def _at_exit(run: ExperimentRun) -> None:
 def _name(name: object) -> str:
     if not isinstance(name, str) or not name:
         raise RequestError(f"{name!r} cannot name a param or a metric: use text")
-    return name
+    return str(plain("a name", name))
 
 
 def _plain(name: str, value: Any) -> Any:
     """A number, text or bool; numpy's and torch's scalars as the Python number they hold."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise RequestError(f"{name}: a number of that many digits cannot be kept: log it as text")
     if isinstance(value, bool | int | float | str):
         return value
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        return value.item()
     raise RequestError(
         f"{name}: {type(value).__name__} cannot be logged: give a number, text or a bool"
     )
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(_plain(name, value))
+    except (ValueError, OverflowError):
+        raise RequestError(f"{name}: {show(value)} is no number that a series can hold") from None
+
+
+def _step(step: Any) -> int:
+    try:
+        number = int(step)
+    except (TypeError, ValueError, OverflowError):
+        number = 2**63
+    if not -(2**63) <= number < 2**63:
+        raise RequestError(f"step: {show(step)} is no step, give a whole number of 64 bits")
+    return number

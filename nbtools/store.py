@@ -311,6 +311,8 @@ class Store:
             raise
         except OverflowError:
             raise RequestError("the store holds whole numbers of 64 bits: give a smaller") from None
+        except UnicodeEncodeError as error:  # half of a surrogate pair, as from a file's odd name
+            raise RequestError(f"{error.object!r} is not valid Unicode text: rename it") from None
         except sqlite3.Error as error:
             raise StoreError(_reason(self.folder, error)) from error
 

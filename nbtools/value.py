@@ -48,7 +48,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, int):
         if int(value).bit_length() > MAX_BITS:
-            raise ValueError("a number of that many digits cannot be injected: give it as text")
+            raise ValueError("a number of that many digits cannot be kept: give it as text")
         return int(value)
     if isinstance(value, float):
         return float(value)

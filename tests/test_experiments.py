@@ -85,6 +85,62 @@ def test_what_is_no_number_or_text_is_refused(value):
         run.log_metrics({"m": value})
 
 
+@pytest.mark.parametrize(
+    ("metrics", "options"),
+    [
+        ({"m": "fast"}, {}),
+        ({"m": 10**400}, {}),
+        ({"m": 10**6000}, {}),
+        ({"\udcff": 1.0}, {}),
+        ({"m": 1.0}, {"step": 2**63}),
+        ({"m": 1.0}, {"step": "second"}),
+        ({"m": 1.0}, {"step": math.nan}),
+        ({"m": 1.0}, {"wall_time": math.nan}),
+        ({"m": 1.0}, {"wall_time": "noon"}),
+    ],
+)
+def test_a_step_that_no_store_could_hold_is_refused_when_it_is_logged(
+    store_folder, metrics, options
+):
+    with nbtools.start_run() as run:
+        with pytest.raises(RequestError):
+            run.log_time_series_metrics(metrics, **options)
+        run.log_time_series_metrics({"m": 1.0}, step=1)
+    kept = only_run(store_folder)  # later commands read the journal: it must be readable
+    assert [p[2] for p in Store(store_folder).points(kept.id)["m"]] == [1.0]
+
+
+def test_a_number_too_long_to_write_is_refused(store_folder):
+    with nbtools.start_run() as run, pytest.raises(RequestError, match="too|digits"):
+        run.log_metrics({"m": 10**6000})
+
+
+def test_a_full_disk_is_said_to_who_logs(store_folder):
+    script = (
+        "import nbtools, resource\nrun = nbtools.start_run('r')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))\n"
+        "try: run.log_metrics({'m': 1})\nexcept nbtools.NbtoolsError as error: print(error)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
+        "run.log_metrics({'m': 2})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert "cannot log to" in done.stdout
+    assert only_run(store_folder).metrics == {"m": 2}
+
+
+def test_artifacts_of_two_runs_are_kept_apart(store_folder, tmp_path):
+    left = []
+    for run, name in (("a", "b-c"), ("a-b", "c")):
+        (tmp_path / "file").write_text(run)
+        with nbtools.start_run(run) as opened:
+            left.append(opened.log_artifact(tmp_path / "file", name=name))
+    assert [artifact.path.read_text() for artifact in left] == ["a", "a-b"]
+    store = Store(store_folder)
+    assert [store.get(type(a), a.name).uri for a in left] == [a.uri for a in left]
+
+
 def test_numpy_scalars_are_the_numbers_they_hold(store_folder):
     import numpy as np
 

@@ -54,7 +54,7 @@ SELF.append(SELF)
         ([1j], "1j cannot be injected"),
         ("\udcff", "'.udcff' is not valid Unicode text"),
         ({"\udcff": 1}, "is not valid Unicode text"),
-        ([10**6000], "a number of that many digits cannot be injected"),
+        ([10**6000], "a number of that many digits cannot be kept"),
         (SELF, "too deep to inject"),
     ],
 )

@@ -258,6 +258,12 @@ def test_an_edge_to_what_is_not_there_is_refused(store, link, missing):
     assert names(store.select(Context)) == ["c"]
 
 
+def test_text_that_is_no_unicode_is_refused(store):
+    with pytest.raises(RequestError, match="not valid Unicode text"):
+        store.add(artifact(uri="/a/\udcff.pt"), NOW)
+    assert store.select(Artifact) == []
+
+
 def test_a_step_beyond_sqlites_numbers_is_refused(store):
     store.add(context(), NOW)
     with pytest.raises(RequestError, match="64 bits"):
