@@ -9,6 +9,7 @@ passes the suite in `tests/contracts/`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +32,10 @@ class Task:
     output: str = ""  #: deliver the executed notebook here too
     timeout: float = 0.0  #: seconds for the whole; 0: no limit
     cell_timeout: float = 0.0  #: seconds for each cell; 0: no limit
+    memory: int = 0  #: bytes that the kernel and what it started may use; 0: no limit
+    threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    warm: bool = True  #: fork the kernel from a process that has its imports loaded
+    preload: tuple[str, ...] = ()  #: those imports
 
     @property
     def prepared(self) -> Path:
@@ -43,8 +48,13 @@ class Task:
         return self.folder / f"{self.stem}.ipynb"
 
     @property
+    def transcript(self) -> Path:
+        """What happened so far (`nbtools.transcript`); there from the first cell on."""
+        return self.folder / "transcript.jsonl"
+
+    @property
     def partial(self) -> Path:
-        """What was executed so far, or until it stopped."""
+        """What was executed until it stopped; there when it did not reach its end."""
         return self.folder / f"{self.stem}.partial.ipynb"
 
     @property
@@ -64,6 +74,7 @@ class Task:
         values = json.loads(text)
         for key in ("folder", "cwd", "store"):
             values[key] = Path(values[key])
+        values["preload"] = tuple(values["preload"])
         return cls(**values)
 
 
@@ -113,6 +124,9 @@ class Executor(Protocol):
 
     def poll(self, handle: str, now: datetime) -> Observation:
         """What is to be seen of it now. Never raises for a task that failed or died."""
+
+    def wait(self, handles: Sequence[str], seconds: float) -> None:
+        """Return when one of them may have ended, after `seconds` at the latest."""
 
     def stop(self, handle: str) -> None:
         """Ask it to stop: interrupt first, then kill. Does not wait. Again is the same."""

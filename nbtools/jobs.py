@@ -25,6 +25,7 @@ from nbtools.states import AS_EXECUTION, MAY_FOLLOW, ExecutionState, JobState
 from nbtools.store import Store
 
 if TYPE_CHECKING:
+    from nbtools.executor import Executor
     from nbtools.request import Plan, Request
 
 #: a job that was remembered but not handed over in this time was left by a crash.
@@ -47,7 +48,7 @@ class SubmittedJob(Job):
             job = jobs.get(self.name)
             if job.state.final or (deadline is not None and time.monotonic() > deadline):
                 return job
-            time.sleep(0.1)
+            time.sleep(0.05)
 
     def cancel(self) -> SubmittedJob:
         """Ask it to stop; wait() tells when it has."""
@@ -66,6 +67,7 @@ class Jobs:
         self, store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self.store, self.settings, self.clock = store, settings, clock
+        self._executors: dict[str, Executor] = {}
 
     @classmethod
     def open(cls) -> Jobs:
@@ -85,7 +87,7 @@ class Jobs:
         with self.store.write():
             self._remember(made, request.resume, now)
             made.lay_out()  # inside: a full disk leaves no job without its files
-        name, executor = made.job.name, registry.executor(made.job.executor)
+        name, executor = made.job.name, self._executor(made.job.executor)
         try:
             handle = executor.start(made.task)
         except NbtoolsError as error:
@@ -120,7 +122,7 @@ class Jobs:
                 return _submitted(job), None
             error = "whoever submitted it ended before handing it over; run it again"
             return self._observe(name, Observation(state=JobState.FAILED, error=error), now), None
-        seen = registry.executor(job.executor).poll(job.handle, now)
+        seen = self._executor(job.executor).poll(job.handle, now)
         return self._observe(name, seen, now), seen
 
     def follow(self, name: str, pause: float = 0.1) -> Iterator[tuple[SubmittedJob, Observation]]:
@@ -133,7 +135,7 @@ class Jobs:
             if job.state.final:
                 return
             before = job, seen
-            time.sleep(pause)
+            self._executor(job.executor).wait([job.handle], pause)
 
     def reconcile(self) -> None:
         """Bring every unfinished job up to date: what died is found here."""
@@ -147,7 +149,7 @@ class Jobs:
             raise StateError(f"job {job.name} has ended already: it is {job.state}")
         self._advance(job.name, Observation(state=JobState.CANCELLING), self.clock())
         if job.handle:
-            registry.executor(job.executor).stop(job.handle)
+            self._executor(job.executor).stop(job.handle)
         return self.get(job.name)
 
     def outputs(self, job: Job) -> Outputs:
@@ -156,6 +158,12 @@ class Jobs:
         return Outputs.of(job, self.store)
 
     # -- inside ---------------------------------------------------------------------
+
+    def _executor(self, name: str) -> Executor:
+        """One for all jobs of that name: it may know more of those it began itself."""
+        if name not in self._executors:
+            self._executors[name] = registry.executor(name)
+        return self._executors[name]
 
     def _full_name(self, name: str) -> str:
         if name == "last":

@@ -5,19 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nbformat
+from nbconvert import HTMLExporter
+
 from nbtools.notebook import write_whole
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+# Everything a page would fetch from elsewhere is left out: a report is read offline.
+EXPORTER = HTMLExporter(
+    template_name="lab", mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url=""
+)
+# The first page takes a quarter of a second, any other a hundredth: a zygote that has
+# imported this file has that behind it.
+EXPORTER.from_notebook_node(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
+
 
 def write_report(notebook: NotebookNode, path: Path, title: str) -> None:
     """Write the executed notebook (an nbformat node) as a page to `path`."""
-    from nbconvert import HTMLExporter
-
-    # Everything a page would fetch from elsewhere is left out: a report is read offline.
-    exporter = HTMLExporter(
-        template_name="lab", mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url=""
-    )
-    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    page, _ = EXPORTER.from_notebook_node(notebook, resources={"metadata": {"name": title}})
     write_whole(path, page)

@@ -12,15 +12,16 @@ from typing import Any
 from nbtools import registry
 from nbtools.errors import RequestError
 from nbtools.executor import Task
+from nbtools.kernels.preload import imports
 from nbtools.notebook import Notebook
 from nbtools.nouns import Job, default_experiment, default_run, job_name, run_id
 from nbtools.outputs import FILES
 from nbtools.prepare import prepare
 from nbtools.settings import Settings
 
-
 #: bytes of a notebook's name; disks take names of 255, and ours have more in them.
 MAX_STEM = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -69,23 +70,26 @@ def plan(request: Request, settings: Settings, now: datetime) -> Plan:
     executor_name = request.executor or settings.executor
     executor = registry.executor(executor_name)
     notebook = Notebook.read(request.notebook)
-    params = notebook.check(request.params, request.allow_unknown)
     _fits_the_disk(notebook.path)
+    params = notebook.check(request.params, request.allow_unknown)
     kernel = executor.check(request.kernel or notebook.kernel or settings.kernel)
     name = job_name(notebook.path, now, os.urandom(2).hex())
     experiment = request.experiment or settings.experiment or default_experiment(notebook.path)
     run = request.run or default_run(experiment, name)
     run_id(experiment, run)  # refuses names that Vertex AI would refuse
+    cwd = _folder(request.cwd or notebook.path.parent)
     task = Task(
         job=name,
         folder=settings.store / "jobs" / name,
         stem=notebook.path.stem,
         kernel=kernel,
-        cwd=_folder(request.cwd or notebook.path.parent),
+        cwd=cwd,
         store=settings.store,
         output=_target(request.output, notebook.path),
         timeout=_limit("timeout", request.timeout or settings.timeout),
         cell_timeout=_limit("cell_timeout", request.cell_timeout or settings.cell_timeout),
+        warm=settings.warm,
+        preload=settings.preload or imports(notebook.data, cwd),
     )
     job = Job(
         name=name,
@@ -103,10 +107,6 @@ def plan(request: Request, settings: Settings, now: datetime) -> Plan:
                 prepared=prepare(notebook, params, identity, kernel))  # fmt: skip
 
 
-def _folder(path: str | Path) -> Path:
-    folder = Path(path).expanduser().absolute()
-    if not folder.is_dir():
-        raise RequestError(f"no folder {folder} to execute in: name one with --cwd")
 def _fits_the_disk(notebook: Path) -> None:
     """Its results are named after it, and longer: refused now rather than at the end."""
     if len(os.fsencode(notebook.stem)) > MAX_STEM:
@@ -116,6 +116,10 @@ def _fits_the_disk(notebook: Path) -> None:
         )
 
 
+def _folder(path: str | Path) -> Path:
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise RequestError(f"no folder {folder} to execute in: name one with --cwd")
     return folder
 
 

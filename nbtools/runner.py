@@ -1,4 +1,4 @@
-"""The process that carries out one local task: `python -m nbtools.runner FOLDER LOCK`.
+"""The process that carries out one local task: `python -m nbtools.runner FOLDER LOCK [detach]`.
 
 It detaches itself, executes the notebook and appends to `progress.jsonl` what a watcher
 should see. LOCK is the descriptor of the lock that says it lives; see executors/local.py.
@@ -6,8 +6,10 @@ should see. LOCK is the descriptor of the lock that says it lives; see executors
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import sys
 import time
 from dataclasses import replace
@@ -16,12 +18,14 @@ from typing import TYPE_CHECKING
 
 from nbtools.executor import Observation, Task
 from nbtools.executors.local import PROGRESS, STOP, TASK
+from nbtools.limits import THREADS, Limits
 from nbtools.nouns import utc_now
 from nbtools.registry import own_process
+from nbtools.settings import environment
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
-    from nbtools.engine import Stopped
+    from nbtools.client import Stopped
 
 #: seconds between two observations of printed text.
 TEXT_EVERY = 0.1
@@ -36,8 +40,8 @@ class Runner:
 
     def __init__(self, task: Task, lock: int) -> None:
         self._task, self._lock = task, lock
-        self._begin = time.monotonic()
-        self._text_time = self._beat = self._begin
+        self._limits = Limits(task, task.folder / STOP)
+        self._text_time = self._beat = time.monotonic()
         self._reserve = task.folder / "reserve"
         self._seen = Observation(state=JobState.PENDING, start_time=utc_now())
 
@@ -63,17 +67,22 @@ class Runner:
     def _execute(self) -> Observation:
         import nbformat
 
-        from nbtools.engine import Stopped, execute
+        from nbtools.client import Launch, Stopped
+        from nbtools.engine import execute
+        from nbtools.progress import write
 
         task = self._task
         nb = nbformat.reads(task.prepared.read_text(encoding="utf-8"), as_version=4)
         self._seen = replace(self._seen, cells=len(nb.cells))
+        launch = Launch(kernel=task.kernel, warm=task.warm, preload=task.preload)
         end = JobState.SUCCEEDED, ""
         try:
-            execute(nb, task.partial, task.kernel, self._observe, self._due)
-            task.partial.replace(task.executed)
+            execute(nb, task.transcript, launch, self._observe, self._due)
+            write(nb, task.executed)
+            task.transcript.unlink()  # all that it says is in the notebook
         except Stopped as stopped:
             end = stopped.state, str(stopped)
+            write(nb, task.partial)
         error = end[1] or self._deliver()
         state = JobState.FAILED if error and not end[1] else end[0]
         from nbtools.report import write_report
@@ -108,23 +117,13 @@ class Runner:
             self._text_time = now
             self._note()
 
-    def _due(self, cell_seconds: float) -> Stopped | None:
-        from nbtools.engine import Stopped
-
-        task, now = self._task, time.monotonic()
+    def _due(self, cell_seconds: float, pid: int) -> Stopped | None:
+        now = time.monotonic()
         if now - self._beat >= HEARTBEAT:
             self._beat = now
             os.utime(self._lock)
             self._note()  # also what was printed since the last note
-        if (task.folder / STOP).exists():
-            return Stopped(JobState.CANCELLED, f"cancelled {self._place()}")
-        if task.timeout and now - self._begin > task.timeout:
-            limit = f"it took longer than the {task.timeout:g} s that --timeout allows"
-            return Stopped(JobState.FAILED, f"timed out {self._place()}: {limit}")
-        if task.cell_timeout and cell_seconds > task.cell_timeout:
-            limit = f"it took longer than the {task.cell_timeout:g} s that --cell-timeout allows"
-            return Stopped(JobState.FAILED, f"timed out {self._place()}: {limit}")
-        return None
+        return self._limits.due(cell_seconds, pid, self._place())
 
     def _place(self) -> str:
         seen = self._seen
@@ -136,17 +135,20 @@ class Runner:
             file.write(line)
 
 
-def main(folder: Path, lock: int) -> None:
-    """Detach from whoever began this, then run."""
-    if os.fork():
+def main(folder: Path, lock: int, detach: bool) -> None:
+    """Detach from whoever began this, unless a zygote did, then run."""
+    if detach and os.fork():
         os._exit(0)  # whoever began this has no child to wait for
     os.set_inheritable(lock, False)  # noqa: FBT003 - the lock is not the kernel's
     task = Task.loads((folder / TASK).read_text())
+    os.pwrite(lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
     os.environ["NBTOOLS_STORE"] = str(task.store)
+    for name in THREADS if task.threads else ():
+        os.environ[name] = environment().get(name) or str(task.threads)
     os.chdir(task.cwd)
     own_process()
     Runner(task, lock).run()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), "detach" in sys.argv[3:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,21 @@ from nbtools.errors import RequestError
 FOLDER = ".nbtools"
 #: a line of TOML that may begin, or hold, our table; a comment or a dependency does not.
 _OURS = re.compile(rb"^[^#\n]*\btool\b[^#\n]*\bnbtools\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
+#: fields that no file can say.
+SURROUNDINGS = ("store_reason", "runtime", "no_color")
+#: type of a field -> what to call it, and whether a value of pyproject.toml is one.
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "Path": ("a string", lambda value: isinstance(value, str)),
+    "str": ("a string", lambda value: isinstance(value, str)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "float": (
+        "a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)
+    ),
+    "tuple[str, ...]": (
+        "a list of strings",
+        lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +46,10 @@ class Settings:
     executor: str = "local"  #: default executor
     timeout: float = 0.0  #: seconds a job may take; 0: no limit
     cell_timeout: float = 0.0  #: seconds a cell may take; 0: no limit
+    warm: bool = True  #: fork kernels from a process that has their imports loaded
+    preload: tuple[str, ...] = ()  #: modules that process loads; empty: the notebook's own
+    idle: float = 300.0  #: seconds after its last kernel that such a process ends
+    runtime: Path = Path("/tmp/nbtools")  # noqa: S108 #: a folder of sockets, this user's alone
     no_color: bool = False  #: NO_COLOR is set: print without colours
 
     @classmethod
@@ -40,6 +59,7 @@ class Settings:
         environ = os.environ if environ is None else environ
         values, project = _pyproject(cwd)
         values["no_color"] = bool(environ.get("NO_COLOR"))
+        values["runtime"] = _runtime(environ)
         if environ.get("NBTOOLS_STORE"):
             values["store"] = _named(environ["NBTOOLS_STORE"])
             values["store_reason"] = "NBTOOLS_STORE says so"
@@ -52,6 +72,11 @@ class Settings:
             values["store"] = _data_home(environ) / "nbtools"
             values["store_reason"] = f"the user's data folder: no {FOLDER} in {cwd} or above"
         return cls(**values)
+
+
+def environment() -> dict[str, str]:
+    """The whole of it, to be handed to a process."""
+    return dict(os.environ)
 
 
 def _upwards(folder: Path, name: str) -> Path | None:
@@ -75,20 +100,25 @@ def _pyproject(cwd: Path) -> tuple[dict[str, Any], Path | None]:
     table = tool.get("nbtools", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise RequestError(f"{path}: nbtools = {table!r} must be a table, [tool.nbtools]")
-    types = {f.name: f.type for f in fields(Settings) if f.name not in ("store_reason", "no_color")}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            continue  # a table of its own, such as [tool.nbtools.clean], has its own reader
+    types = {f.name: str(f.type) for f in fields(Settings) if f.name not in SURROUNDINGS}
+    values = {k: v for k, v in table.items() if not isinstance(v, dict)}  # others: own readers
+    for key, value in values.items():
         if key not in types:
             raise RequestError(
                 f"{path}: [tool.nbtools] has no setting {key!r}; there are {', '.join(types)}"
             )
-        number = types[key] == "float"
-        if not isinstance(value, int | float if number else str) or isinstance(value, bool):
-            raise RequestError(
-                f"{path}: {key} = {value!r} must be a {'number' if number else 'string'}"
-            )
-    return {k: v for k, v in table.items() if not isinstance(v, dict)}, path
+        what, fits = KINDS[types[key]]
+        if not fits(value):
+            raise RequestError(f"{path}: {key} = {value!r} must be {what}")
+    if "preload" in values:
+        values["preload"] = tuple(values["preload"])
+    return values, path
+
+
+def _runtime(environ: Mapping[str, str]) -> Path:
+    if environ.get("XDG_RUNTIME_DIR"):
+        return Path(environ["XDG_RUNTIME_DIR"]) / "nbtools"
+    return Path(environ.get("TMPDIR") or "/tmp") / f"nbtools-{os.getuid()}"  # noqa: S108
 
 
 def _here() -> Path:

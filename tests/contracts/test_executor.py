@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ import nbformat
 import pytest
 from papermill.iorw import load_notebook_node
 
+from nbtools import transcript
 from nbtools.errors import AlreadyExists, RequestError
 from nbtools.executor import Task
 from nbtools.executors.local import LocalExecutor
@@ -175,6 +177,26 @@ class ExecutorContract:
         assert not task.executed.exists()
         assert statuses(task.partial) == ["failed", "pending"]
 
+    def test_a_last_cell_that_swallows_the_interrupt_is_not_called_complete(self, executor, begin):
+        cell = "import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    pass"
+        task, handle = begin("x = 1", cell)
+        self.in_cell(executor, handle, 2)
+        executor.stop(handle)
+        assert self.end(executor, handle).state is JobState.CANCELLED
+        assert not task.executed.exists()
+
+    def test_memory_beyond_the_limit_ends_the_task(self, executor, begin):
+        cell = "import time\nx = bytearray(300_000_000)\ntime.sleep(600)"
+        _, handle = begin("x = 1", cell, memory=200_000_000)
+        seen = self.end(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert seen.error.startswith("stopped in cell 2 of 2: it used ")
+        assert "more than the 190.7 MiB that --memory allows" in seen.error
+
+    def test_threads_are_what_the_task_says(self, executor, begin):
+        _, handle = begin("import os\nprint(os.environ['OMP_NUM_THREADS'])", threads=3)
+        assert self.end(executor, handle).text == "3"
+
     def test_a_timeout_of_the_whole(self, executor, begin):
         task, handle = begin("import time", "time.sleep(600)", timeout=3.0)
         seen = self.end(executor, handle)
@@ -196,12 +218,19 @@ class ExecutorContract:
         seen = self.end(executor, handle)
         assert seen.state is JobState.FAILED
         assert seen.error.startswith("cell 2 of 3")
+        assert "was killed by SIGKILL" in seen.error
         assert statuses(task.partial) == ["completed", "failed", "pending"]
 
     def test_a_folder_that_is_gone_is_a_failure(self, executor, tmp_path):
         seen = self.look(executor, str(tmp_path / "gone"))
         assert seen.state is JobState.FAILED
         assert "is gone" in seen.error
+
+
+def said(task):
+    """What its kernel has printed so far."""
+    events = [event for event, _ in transcript.read(task.transcript)]
+    return [e["content"]["text"] for e in events if e.get("say") == "stream"]
 
 
 def processes():
@@ -222,19 +251,16 @@ class TestLocalExecutor(ExecutorContract):
         return LocalExecutor()
 
     def test_a_runner_that_is_killed_is_found_and_its_kernel_ends(self, executor, begin):
-        task, handle = begin("x = 1", "import time\ntime.sleep(600)")
+        task, handle = begin("import os\nprint(os.getpid())", "import time\ntime.sleep(600)")
         self.in_cell(executor, handle, 2)
-        (runner,) = [
-            pid
-            for pid, _, command in processes()
-            if "nbtools.runner" in command and str(task.folder) in command
-        ]
-        kernels = {pid for pid, parent, _ in processes() if parent == runner}
-        assert kernels
+        runner = json.loads((task.folder / "lock").read_text())["pid"]
+        kernels = {int(said(task)[0])}
         os.kill(runner, signal.SIGKILL)
         seen = self.end(executor, handle)
         assert seen.state is JobState.FAILED
         assert seen.error.startswith("its process died in cell 2 of 2")
         assert seen.end_time is not None
         assert not task.executed.exists()
+        assert statuses(task.partial) == ["completed", "failed"]
+        assert str(*kernels) in task.partial.read_text()
         until(lambda: not kernels & {pid for pid, _, _ in processes()}, seconds=15)

@@ -1,0 +1,1 @@
+"""Warm kernels: a process with the imports loaded forks one kernel for each that asks."""

@@ -1,0 +1,137 @@
+"""A process that a zygote has forked, as those see it who asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO
+
+from nbtools.kernels import wire
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What a forked process is to be: `python -m module *argv`."""
+
+    module: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    stdio: tuple[int | IO[bytes] | None, ...] = (None, None, None)  #: None: as here
+    keep: tuple[int, ...] = ()  #: descriptors it is to have; their numbers go behind `argv`
+    safe_path: bool = False  #: python's -P: the working directory is no place for modules
+    detached: bool = False  #: lives on when whoever asked for it has ended
+    leavings: tuple[str, ...] = ()  #: files to remove when whoever asked for it was killed
+
+    def request(self) -> dict[str, object]:
+        """What a zygote is told; the descriptors go beside it."""
+        return {
+            "module": self.module,
+            "argv": self.argv,
+            "env": dict(self.env),
+            "cwd": self.cwd,
+            "safe_path": self.safe_path,
+            "detached": self.detached,
+            "lifeline": not self.detached,
+            "leavings": self.leavings,
+        }
+
+
+class Fork:
+    """A forked process; stands in for `subprocess.Popen`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, connection: socket.socket, pid: int, pidfd: int, lifeline: int) -> None:
+        self._connection, self._lifeline = connection, lifeline
+        self.pid, self.pidfd = pid, pidfd
+        self.returncode: int | None = None
+
+    @classmethod
+    def ask(cls, connection: socket.socket, program: Program) -> Fork:
+        """Ask a zygote for it. Raises LookupError when the zygote is out of date."""
+        end, lifeline = os.pipe()
+        try:
+            with open(os.devnull, "r+b", buffering=0) as null:  # noqa: PTH123
+                streams = [_fileno(s, n, null.fileno()) for n, s in enumerate(program.stdio)]
+                fds = [*streams, *([] if program.detached else [end]), *program.keep]
+                wire.send(connection, program.request(), fds)
+            reply, passed = wire.receive(connection)
+            pid = int(reply["pid"])
+        except BaseException:
+            os.close(lifeline)
+            connection.close()
+            raise
+        finally:
+            os.close(end)
+        connection.settimeout(2.0)
+        return cls(connection, pid, passed[0], lifeline)
+
+    def poll(self) -> int | None:
+        """The exit status as `Popen.returncode` says it, or None while it runs."""
+        if self.returncode is None and _readable(self.pidfd):
+            try:  # its zygote has seen the end too, or is about to
+                self.returncode = int(wire.receive(self._connection)[0]["exit"])
+            except (OSError, EOFError):
+                self.returncode = 1  # the zygote ended before: how, nobody knows
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end. Raises subprocess.TimeoutExpired."""
+        if not _readable(self.pidfd, timeout):
+            raise subprocess.TimeoutExpired(["fork"], timeout or 0.0)
+        code = self.poll()
+        return 1 if code is None else code
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal; does nothing when it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def __del__(self) -> None:
+        for fd in (self._lifeline, self.pidfd):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._connection.close()
+
+
+async def ended(pid: int) -> None:
+    """Wait until a process has ended, whosever child it is, without asking again and again."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop, end = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(pidfd, end.set)
+    try:
+        await end.wait()
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+
+
+def _fileno(stream: int | IO[bytes] | None, number: int, null: int) -> int:
+    if stream is None:
+        return number if number else null
+    if isinstance(stream, int):
+        return null if stream < 0 else stream  # subprocess.DEVNULL, PIPE
+    return stream.fileno()
+
+
+def _readable(fd: int, timeout: float | None = 0.0) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))

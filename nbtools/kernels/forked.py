@@ -1,0 +1,131 @@
+"""What a forked process does to be what `python -m MODULE ARGS` would be.
+
+Part of the zygote program: imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import io
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+import traceback
+import types
+import weakref
+from typing import Any, NoReturn
+
+#: added to the likelihood of being killed when memory runs out: a job goes, the zygote stays.
+OOM_SCORE = 300
+
+
+def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
+    """Run `python -m request["module"] *request["argv"]` in `cwd` with `env`, and end.
+
+    `fds` are standard input, output and error, then the lifeline, whose end of file ends
+    this process, then any that the module is to have: their numbers go behind `argv`.
+    `learned` is the file where the names of modules go that had to be imported besides.
+    """
+    before = set(sys.modules)
+    kept = _descriptors(fds, bool(request.get("lifeline")))
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    _signals()
+    _chance()
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False  # what the zygote would clean up is not ours to clean up
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        file.write(str(OOM_SCORE))
+    sys.argv = ["-m", *request["argv"], *map(str, kept)]
+    if not request.get("safe_path"):
+        sys.path.insert(0, os.getcwd())  # as `python -m` does  # noqa: PTH109
+    gc.enable()
+    code = _run(request["module"])
+    with contextlib.suppress(OSError):
+        _report(before, learned)
+    _leave(code)
+
+
+def _descriptors(fds: list[int], lifeline: bool) -> list[int]:
+    os.setsid()
+    for number, fd in enumerate(fds[:3]):
+        os.dup2(fd, number)
+        os.close(fd)
+    kept = fds[3:]
+    if lifeline:
+        threading.Thread(target=_watch, args=(kept.pop(0),), daemon=True).start()
+    return kept
+
+
+def _watch(lifeline: int) -> None:
+    """End, with all that was started here, when whoever asked for this process has ended."""
+    os.read(lifeline, 1)
+    with contextlib.suppress(OSError):
+        os.killpg(0, signal.SIGKILL)
+
+
+def _signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _chance() -> None:
+    """Every process has random numbers of its own, as if it had imported the modules itself."""
+    if random := sys.modules.get("numpy.random"):
+        random.seed()
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.seed()
+
+
+def _run(module: str) -> int:
+    """Run it to its end; the exit status that Python would give."""
+    try:
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        runpy._run_module_as_main(module)  # type: ignore[attr-defined]  # what `-m` calls
+    except SystemExit as leaving:
+        if leaving.code is None or isinstance(leaving.code, int):
+            return leaving.code or 0
+        print(leaving.code, file=sys.stderr)  # noqa: T201 - as Python does
+        return 1
+    except BaseException:  # noqa: BLE001 - told as Python tells it
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _report(before: set[str], learned: str) -> None:
+    names = [name for name in list(sys.modules) if name not in before]
+    fd = os.open(learned, os.O_WRONLY | os.O_APPEND)
+    os.write(fd, json.dumps(names).encode() + b"\n")
+    os.close(fd)
+
+
+def _leave(code: int) -> NoReturn:
+    """End as the interpreter does, but for taking apart the modules that came from the
+    zygote: freeing those would first copy them, a fifth of a second where torch is loaded.
+    """
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # wait for threads
+        atexit._run_exitfuncs()
+        main = vars(sys.modules["__main__"])
+        for name in [n for n in main if not n.startswith("__")]:
+            main[name] = None  # what the program made is finalized, as at any end
+        gc.collect()
+        for thing in gc.get_objects():  # what the zygote had is frozen, and not among them
+            if isinstance(thing, io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
+                with contextlib.suppress(ValueError, OSError):
+                    thing.flush()
+    except BaseException:  # noqa: BLE001 - nobody is left to raise it to
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or gone
+            sys.__stdout__.flush()  # type: ignore[union-attr]
+            sys.__stderr__.flush()  # type: ignore[union-attr]
+        os._exit(code)

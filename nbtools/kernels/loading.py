@@ -1,0 +1,129 @@
+"""What a zygote has loaded, and whether it can be forked.
+
+Part of the zygote program: imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+THREADS = "it starts threads, which a fork would lose"
+#: seconds for the forked process that tries whether forking works.
+PATIENCE = 20.0
+
+
+def load(names: list[str]) -> dict[str, str]:
+    """Import modules in order; returns those that were refused, with the reason.
+
+    Stops at one that starts threads: that cannot be undone, so it is the last returned.
+    """
+    refused = {}
+    for name in names:
+        try:
+            with warnings.catch_warnings():  # the kernel that uses it is the one to warn
+                warnings.simplefilter("ignore")
+                importlib.import_module(name)
+        except BaseException as error:  # noqa: BLE001 - modules raise anything, SystemExit too
+            refused[name] = f"{type(error).__name__}: {error}"
+        if _threads() > 1 and canary() == THREADS:
+            refused[name] = THREADS
+            break
+    return refused
+
+
+def canary() -> str:
+    """Fork once and look whether that works; "" or the reason why not.
+
+    Well-made libraries (OpenBLAS) stop their threads at a fork and begin them anew; a
+    thread that is still there afterwards would be missing in every child.
+    """
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            _parallel_work()
+            code = 0
+        finally:
+            os._exit(code)
+    pidfd = os.pidfd_open(pid)
+    try:
+        if not select.select([pidfd], [], [], PATIENCE)[0]:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return "parallel work hangs after a fork"
+    finally:
+        os.close(pidfd)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        return "parallel work fails after a fork"
+    return THREADS if _threads() > 1 else ""
+
+
+def _threads() -> int:
+    """How many threads this process has, those of libraries in C included."""
+    return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+
+
+def _parallel_work() -> None:
+    """What hangs in a child when a pool of threads was lost: BLAS and OpenMP."""
+    if numpy := sys.modules.get("numpy"):
+        square = numpy.ones((256, 256))
+        square @ square
+    if torch := sys.modules.get("torch"):
+        torch.ones(1 << 17).mul(2.0).sum().item()
+
+
+class Modules:
+    """The modules that are loaded: the files they came from, and what is worth adding."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path  #: children append here what they had to import
+        self._stamps: dict[str, object] = {}
+        self._tried: set[str] = set()
+        self._read = 0
+
+    def note_files(self) -> None:
+        """Take in the modules that were loaded since."""
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if name != "__main__" and isinstance(file, str) and file not in self._stamps:
+                self._stamps[file] = _stamp(file)
+
+    def changed(self) -> str:
+        """A file that is no longer what was loaded, or ""."""
+        return next((f"{f} changed" for f, was in self._stamps.items() if _stamp(f) != was), "")
+
+    def learned(self) -> list[str]:
+        """What children had to import since this was last asked, and the next need not.
+
+        Only parts of packages that are here already, and of the standard library: what
+        a notebook imports besides may depend on what it has done before.
+        """
+        with Path(self.path).open(encoding="utf-8") as file:
+            file.seek(self._read)
+            lines = file.readlines()
+            self._read = file.tell()
+        here = {name.partition(".")[0] for name in sys.modules} | sys.stdlib_module_names
+        names: dict[str, None] = {}
+        for line in lines:
+            for name in json.loads(line):
+                if name.partition(".")[0] in here and name not in sys.modules:
+                    names[name] = None
+        fresh = [name for name in names if name not in self._tried]
+        self._tried.update(fresh)
+        return fresh
+
+
+def _stamp(file: str) -> object:
+    try:
+        found = os.stat(file)  # noqa: PTH116 - called some thousand times for a fork
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

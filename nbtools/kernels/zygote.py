@@ -1,0 +1,229 @@
+"""A process with modules loaded that forks a process for each that asks: the zygote.
+
+A program of its own, run by the interpreter that the kernels shall have, which may know
+nothing of nbtools: besides what it is told to load it imports the standard library and
+the three files beside it. What it forks behaves as `python -m MODULE ARGS` started anew.
+
+    python zygote.py '{"listen": FD, "path": PATH, "preload": [...], "idle": SECONDS}'
+
+Whoever connects to the listening socket sends one request and hears `{"pid": ...}`, then
+`{"exit": status}`. The connection is the process's lifeline: when it is closed early the
+process is ended, unless it asked to be `detached`. `PATH.json` says how the zygote
+stands, `PATH.learned` what its children had to import besides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib.util
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbtools.kernels import forked, loading, wire
+else:
+
+    def _beside(name: str) -> Any:
+        """A module of this folder, under a name that no notebook will ask for."""
+        file = Path(__file__).with_name(f"{name}.py")
+        spec = importlib.util.spec_from_file_location(f"_nbtools_{name}", file)
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    forked, loading, wire = _beside("forked"), _beside("loading"), _beside("wire")
+
+#: seconds that a process has between SIGTERM and SIGKILL when its lifeline is cut.
+GRACE = 2.0
+
+
+class Child:
+    """A process that was forked."""
+
+    def __init__(self, pid: int, connection: socket.socket, request: dict[str, Any]) -> None:
+        self.pid, self.connection = pid, connection
+        self.detached, self.leavings = request.get("detached"), request.get("leavings", ())
+        self.pidfd = os.pidfd_open(pid)
+
+    def close(self) -> None:
+        os.close(self.pidfd)
+        self.connection.close()
+
+    def signal(self, number: int) -> None:
+        """To the process and all that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+
+class Zygote:
+    """Serves one request after the other, in one thread: nothing else may run at a fork."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._config = config
+        self._listen = socket.socket(fileno=config["listen"])
+        self._idle = float(config["idle"])
+        self._refused: dict[str, str] = dict(config.get("refused", {}))
+        self._modules = loading.Modules(f"{config['path']}.learned")
+        self._selector = selectors.DefaultSelector()
+        self._children: dict[int, Child] = {}
+        self._doomed: dict[int, float] = {}  # pid -> when to kill it
+        self._open = True
+        self._last = time.monotonic()
+
+    # -- loading --------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Import what was asked for and what was learned; refuse what does not stand a fork."""
+        self._import(self._config["preload"])
+        self._import(self._modules.learned())
+        self._settle()
+
+    def _import(self, names: list[str]) -> None:
+        names = [name for name in names if name not in self._refused]
+        refused = loading.load(names)
+        self._refused.update(refused)
+        unforkable = loading.canary() if names else ""
+        if unforkable:
+            self._start_over(list(refused)[-1] if refused else names[-1], unforkable)
+
+    def _start_over(self, name: str, reason: str) -> None:
+        """A thread cannot be undone: begin again without the module that started it."""
+        config = {**self._config, "refused": {**self._refused, name: reason}}
+        os.set_inheritable(self._listen.fileno(), True)  # noqa: FBT003
+        os.execv(sys.executable, [*sys.orig_argv[:-1], json.dumps(config)])  # noqa: S606
+
+    def _settle(self) -> None:
+        """Be ready for the next fork, and say so."""
+        self._modules.note_files()
+        gc.collect()
+        gc.freeze()  # collecting in a child shall not touch, and so copy, what is here
+        status = {
+            "pid": os.getpid(),
+            "python": sys.executable,
+            "preload": [n for n in self._config["preload"] if n not in self._refused],
+            "refused": self._refused,
+            "idle": self._idle,
+        }
+        path = Path(f"{self._config['path']}.json")
+        path.with_suffix(".part").write_text(json.dumps(status), encoding="utf-8")
+        path.with_suffix(".part").replace(path)
+
+    # -- serving --------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Fork until nobody has asked for `idle` seconds and every process has ended."""
+        self._listen.setblocking(False)  # noqa: FBT003
+        self._selector.register(self._listen, selectors.EVENT_READ, self._accept)
+        while self._open or self._children:
+            now = time.monotonic()
+            self._kill(now)
+            if self._children:
+                self._last = now
+            left = self._last + self._idle - now
+            if left <= 0:
+                break
+            for key, _ in self._selector.select(0.1 if self._doomed else left):
+                key.data()
+        self._close()
+
+    def _kill(self, now: float) -> None:
+        for pid in [pid for pid, when in self._doomed.items() if when <= now]:
+            del self._doomed[pid]
+            if pid in self._children:
+                self._children[pid].signal(signal.SIGKILL)
+
+    def _close(self) -> None:
+        """Be found no more; processes at work go on."""
+        if self._open:
+            self._open = False
+            self._selector.unregister(self._listen)
+            self._listen.close()
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listen.accept()
+        except OSError:
+            return  # gone again
+        try:
+            connection.settimeout(5.0)
+            request, fds = wire.receive(connection)
+        except (OSError, ValueError, EOFError):
+            connection.close()
+            return
+        self._last = time.monotonic()
+        gone = "asked to stop" if request.get("stop") else self._modules.changed()
+        if not gone:
+            self._fork(connection, request, fds)
+            return
+        with contextlib.suppress(OSError):
+            wire.send(connection, {"gone": gone})
+        connection.close()
+        for fd in fds:
+            os.close(fd)
+        self._close()
+
+    def _fork(self, connection: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._selector.close()
+            self._listen.close()
+            connection.close()
+            for other in self._children.values():
+                other.close()
+            forked.become(request, fds, self._modules.path)
+        for fd in fds:
+            os.close(fd)
+        child = Child(pid, connection, request)
+        self._children[pid] = child
+        self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._ended(child))
+        self._selector.register(connection, selectors.EVENT_READ, lambda: self._cut(child))
+        try:
+            wire.send(connection, {"pid": pid}, [child.pidfd])
+        except OSError:
+            self._cut(child)
+
+    def _cut(self, child: Child) -> None:
+        """The other end of the connection is closed."""
+        self._selector.unregister(child.connection)
+        child.connection.close()
+        if not child.detached:
+            child.signal(signal.SIGTERM)
+            self._doomed[child.pid] = time.monotonic() + GRACE
+
+    def _ended(self, child: Child) -> None:
+        _, status = os.waitpid(child.pid, 0)
+        del self._children[child.pid]
+        self._selector.unregister(child.pidfd)
+        if child.connection.fileno() >= 0:
+            self._selector.unregister(child.connection)
+            with contextlib.suppress(OSError):
+                wire.send(child.connection, {"exit": os.waitstatus_to_exitcode(status)})
+        elif not child.detached:  # nobody else is left to tidy up
+            for path in child.leavings:
+                Path(path).unlink(missing_ok=True)
+        child.close()
+        if names := self._modules.learned():
+            self._import(names)
+            self._settle()
+
+
+def main() -> None:
+    """Load, serve, end."""
+    sys.path.pop(0)  # this folder: its files are no modules for notebooks
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    zygote = Zygote(json.loads(sys.argv[-1]))
+    zygote.load()
+    zygote.serve()
+
+
+if __name__ == "__main__":
+    main()
