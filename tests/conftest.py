@@ -1,8 +1,14 @@
 """What many tests start from: a store of their own, and notebooks made on the spot."""
 
+import os
+import tempfile
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+
+from nbtools.kernels.zygotes import Zygotes
+from nbtools.settings import Settings
 
 
 @pytest.fixture
@@ -28,3 +34,12 @@ def make_notebook(tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_zygotes():
+    """Zygotes of the tests' own, and none left when the tests have ended."""
+    with tempfile.TemporaryDirectory(prefix="nbt-") as folder:  # short: sockets go there
+        os.environ["XDG_RUNTIME_DIR"] = folder
+        yield
+        Zygotes(Settings.load().runtime).stop()

@@ -58,7 +58,7 @@ class Spec:
     @property
     def key(self) -> str:
         """Its name, the same for the same zygote."""
-        parts = [self.python, self.preload, self.env, self.options, sys.version]
+        parts = [self.python, self.preload, self.env, self.options, _place()]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -203,6 +203,22 @@ class Zygotes:
             memory=_memory(pid),
             idle=found["idle"],
         )
+
+
+def _place() -> list[object]:
+    """What a process inherits besides its environment: who asks from elsewhere, say another
+    container or a job of a batch system with limits of its own, must not get a process here.
+    """
+    import resource
+
+    spaces = sorted(f"{ns.name} {ns.readlink()}" for ns in Path("/proc/self/ns").iterdir())
+    kinds = sorted(name for name in vars(resource) if name.startswith("RLIMIT_"))
+    limits = [resource.getrlimit(getattr(resource, name)) for name in kinds]
+    status = Path("/proc/self/status").read_text()
+    affinity = sorted(os.sched_getaffinity(0))
+    cgroup = Path("/proc/self/cgroup").read_text()
+    (mask,) = (x for x in status.splitlines() if x.startswith("Umask:"))
+    return [spaces, limits, mask, affinity, cgroup, os.nice(0), os.getgroups()]
 
 
 def can_fork() -> bool:
