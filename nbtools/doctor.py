@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from nbtools import __version__
 from nbtools.errors import NbtoolsError
 from nbtools.settings import Settings
-from nbtools.store import Store
+from nbtools.store import MEND, Store
 
 NEEDED = ("papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "ipykernel", "pandas")
 TEMPLATES = ("torch", "scikit-learn", "matplotlib")
@@ -40,8 +40,7 @@ def examine(settings: Settings) -> list[Finding]:
     try:
         store = Store(settings.store)
         damage = store.check()
-        mend = "move store.sqlite away, or mend a copy with sqlite3 store.sqlite .recover"
-        findings.append(Finding("store is sound", damage or "yes", damage and mend))
+        findings.append(Finding("store is sound", damage or "yes", damage and MEND))
         with store.write():
             pass
         findings.append(Finding("store can be written", "yes"))

@@ -11,29 +11,26 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
 
-from nbtools import journal, metadata
+from nbtools import journal
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
-from nbtools.nouns import Artifact, Context, Event, Execution, moment, stamp
+from nbtools.nouns import Context, Event, stamp
+from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
 from nbtools.states import ExecutionState
 
-Record = TypeVar("Record", Context, Execution, Artifact)
+T = TypeVar("T")
 #: step, wall time (seconds since the epoch), value
 Point = tuple[int, float, float]
 
-_TABLES: dict[type, str] = {Context: "contexts", Execution: "executions", Artifact: "artifacts"}
-#: what an edge joins, in the order of its columns.
-_ENDS: dict[str, tuple[type, type]] = {
-    "events": (Execution, Artifact),
-    "children": (Context, Context),
-    "context_executions": (Context, Execution),
-    "context_artifacts": (Context, Artifact),
-}
+#: what SQLite says of a file that is damaged, or that another program made.
+DAMAGE = ("malformed", "not a database", "unsupported file format", "no such", "UTF-8", "corrupt")
+MEND = "move store.sqlite away, or mend a copy: sqlite3 store.sqlite .recover | sqlite3 new.sqlite"
 #: SQL that leads from schema version i+1 to i+2; `schema.sql` is always the newest.
 MIGRATIONS: tuple[str, ...] = ()
 
@@ -59,7 +56,7 @@ class Store:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreError(_reason(folder, error)) from error
         self._migrate()
 
@@ -92,8 +89,8 @@ class Store:
 
     def find(self, kind: type[Record], name: str) -> Record | None:
         """The record of that name, or None."""
-        row = self._execute(f"SELECT * FROM {_TABLES[kind]} WHERE name = ?", name).fetchone()
-        return _record(kind, row) if row else None
+        rows = self._execute(f"SELECT * FROM {TABLES[kind]} WHERE name = ?", name)
+        return self._read(partial(record_of, kind), rows)[0] if rows else None
 
     def get(self, kind: type[Record], name: str) -> Record:
         """The record of that name; raises NotFound."""
@@ -104,12 +101,12 @@ class Store:
     def add(self, record: Record, now: datetime) -> Record:
         """Remember a new record; raises AlreadyExists."""
         record = replace(record, create_time=record.create_time or now, update_time=now, etag=1)
-        row = _row(record)
+        row = row_of(record)
         marks = ", ".join("?" * len(row))
         try:
             with self.write():
                 self._execute(
-                    f"INSERT INTO {_TABLES[type(record)]} ({', '.join(row)}) VALUES ({marks})",
+                    f"INSERT INTO {TABLES[type(record)]} ({', '.join(row)}) VALUES ({marks})",
                     *row.values(),
                 )
         except sqlite3.IntegrityError:
@@ -140,9 +137,9 @@ class Store:
             if new == old:
                 return old
             new = replace(new, update_time=now, etag=old.etag + 1)
-            row = _row(new)
+            row = row_of(new)
             sets = ", ".join(f"{column} = ?" for column in row)
-            self._execute(f"UPDATE {_TABLES[kind]} SET {sets} WHERE name = ?", *row.values(), name)
+            self._execute(f"UPDATE {TABLES[kind]} SET {sets} WHERE name = ?", *row.values(), name)
         return new
 
     def select(
@@ -186,12 +183,12 @@ class Store:
             wheres.append("substr(t.name, 1, ?) = ?")
             values.extend((len(prefix), prefix))
         rows = self._execute(
-            f"SELECT t.* FROM {_TABLES[kind]} AS t {joins} WHERE {' AND '.join(wheres)} "
+            f"SELECT t.* FROM {TABLES[kind]} AS t {joins} WHERE {' AND '.join(wheres)} "
             "ORDER BY t.create_time DESC, t.name DESC LIMIT ?",
             *values,
             limit,
         )
-        return [_record(kind, row) for row in rows]
+        return self._read(partial(record_of, kind), rows)
 
     # -- edges ----------------------------------------------------------------------
 
@@ -216,7 +213,7 @@ class Store:
         """The events of an execution, or of an artifact, oldest first."""
         column, value = ("execution", execution) if execution else ("artifact", artifact)
         rows = self._execute(f"SELECT * FROM events WHERE {column} = ? ORDER BY time", value)
-        return [Event(**{**dict(row), "time": moment(row["time"])}) for row in rows]
+        return self._read(event_of, rows)
 
     # -- time series ----------------------------------------------------------------
 
@@ -240,8 +237,8 @@ class Store:
 
     def last_step(self, context: str) -> int:
         """The highest step that any of a run's series has; 0 when there is none."""
-        row = self._execute("SELECT max(step) AS s FROM points WHERE context = ?", context)
-        return int(row.fetchone()["s"] or 0)
+        rows = self._execute("SELECT max(step) AS s FROM points WHERE context = ?", context)
+        return int(rows[0]["s"] or 0)
 
     # -- journals -------------------------------------------------------------------
 
@@ -262,13 +259,13 @@ class Store:
                     path.unlink(missing_ok=True)
                     with self.write():
                         self._execute("DELETE FROM journals WHERE file = ?", path.name)
-            except FileNotFoundError:
-                continue  # another reader was here first
+            except (FileNotFoundError, PermissionError):
+                continue  # another reader was here first, or it is another user's
 
     def _drain_one(self, path: Path, abandoned: bool, now: datetime) -> None:
         context = journal.context_of(path)
-        row = self._execute("SELECT position FROM journals WHERE file = ?", path.name).fetchone()
-        entries, position = journal.read(path, row["position"] if row else 0)
+        rows = self._execute("SELECT position FROM journals WHERE file = ?", path.name)
+        entries, position = journal.read(path, rows[0]["position"] if rows else 0)
         if self.find(Context, context) is not None:  # else its run was deleted meanwhile
             for entry in entries:
                 for key, value in entry.get("series", {}).items():
@@ -282,12 +279,12 @@ class Store:
 
     def check(self) -> str:
         """Empty when the file is sound, else what SQLite says is wrong with it."""
-        found = self._execute("PRAGMA quick_check").fetchone()[0]
-        return "" if found == "ok" else str(found)
+        found = str(self._execute("PRAGMA quick_check")[0][0])
+        return "" if found == "ok" else found
 
     def _link(self, table: str, *values: str | None) -> None:
         marks = ", ".join("?" * len(values))
-        ends = zip(_ENDS[table], values, strict=False)
+        ends = zip(ENDS[table], values, strict=False)
         with self._needs(*ends), self.write():
             self._execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", *values)
 
@@ -301,24 +298,30 @@ class Store:
                 self.get(kind, str(name))
             raise
 
-    def _execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+    def _read(self, made: Callable[[sqlite3.Row], T], rows: list[sqlite3.Row]) -> list[T]:
+        try:
+            return [made(row) for row in rows]
+        except (ValueError, TypeError) as error:  # SQLite does not see what damage does to text
+            raise StoreError(_damaged(self.folder, str(error))) from error
+
+    def _execute(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         try:
             with self._lock:
                 cursor = self._db.cursor()
                 cursor.row_factory = sqlite3.Row
-                return cursor.execute(sql, values)
+                return cursor.execute(sql, values).fetchall()  # here: reading a row may fail too
         except sqlite3.IntegrityError:
             raise
         except OverflowError:
             raise RequestError("the store holds whole numbers of 64 bits: give a smaller") from None
         except UnicodeEncodeError as error:  # half of a surrogate pair, as from a file's odd name
             raise RequestError(f"{error.object!r} is not valid Unicode text: rename it") from None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreError(_reason(self.folder, error)) from error
 
     def _migrate(self) -> None:
         newest = len(MIGRATIONS) + 1
-        version = self._execute("PRAGMA user_version").fetchone()[0]
+        version = self._execute("PRAGMA user_version")[0][0]
         if version == newest:
             return
         if version > newest:
@@ -326,7 +329,7 @@ class Store:
                 f"{self.folder} was written by a newer nbtools: update this one with pip"
             )
         with self.write():
-            version = self._execute("PRAGMA user_version").fetchone()[0]  # another may have won
+            version = self._execute("PRAGMA user_version")[0][0]  # another may have won
             schema = Path(__file__).with_name("schema.sql").read_text() if not version else ""
             for sql in (schema,) if schema else MIGRATIONS[version - 1 :]:
                 for statement in _statements(sql):
@@ -349,22 +352,6 @@ def _take_in(context: Context, entries: list[dict[str, Any]], abandoned: bool) -
     return replace(context, metadata=meta)
 
 
-def _row(record: Context | Execution | Artifact) -> dict[str, Any]:
-    values = {f.name: getattr(record, f.name) for f in fields(record)}
-    values["metadata"] = metadata.dumps(values["metadata"])
-    for key in ("create_time", "update_time"):
-        values[key] = stamp(values[key])
-    return values
-
-
-def _record(kind: type[Record], row: sqlite3.Row) -> Record:
-    values = dict(row)
-    values["metadata"] = metadata.loads(values["metadata"])
-    for key in ("create_time", "update_time"):
-        values[key] = moment(values[key])
-    return kind(**values)
-
-
 def _statements(sql: str) -> Iterator[str]:
     """`executescript` would commit the transaction around it."""
     statement = ""
@@ -383,17 +370,20 @@ def _reason(folder: Path | None, error: Exception) -> str:
     """What went wrong with the store, and what to do, in one sentence."""
     text = str(error)
     where = f"the store in {folder}"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{where} cannot be made: a file is in its place; set NBTOOLS_STORE to a folder"
     if isinstance(error, OSError):
         return f"{where} cannot be made: {error.strerror}; set NBTOOLS_STORE to a writable folder"
     if "full" in text:
         return f"{where} cannot be written, the disk is full: free some space and repeat"
     if "readonly" in text or "unable to open" in text:
         return f"{where} cannot be written: set NBTOOLS_STORE to a writable folder"
-    if "malformed" in text or "not a database" in text:
-        return (
-            f"{where} is damaged ({text}): move store.sqlite away, or mend a copy with "
-            "sqlite3 store.sqlite .recover"
-        )
     if "locked" in text:
         return f"{where} is locked by another process: wait for it to end and repeat"
-    return f"{where} failed: {text}"
+    if isinstance(error, UnicodeDecodeError) or any(sign in text for sign in DAMAGE):
+        return _damaged(folder, text)
+    return f"{where} failed: {text}; nbtools doctor says more"
+
+
+def _damaged(folder: Path | None, text: str) -> str:
+    return f"the store in {folder} is damaged ({' '.join(text.split())[:200]}): {MEND}"

@@ -17,8 +17,9 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry"},
     {
-        "store", "metadata", "journal", "executor", "executors", "kernels", "engine", "client",
-        "screen", "progress", "transcript", "papermill_engine", "limits", "runner", "report",
+        "store", "rows", "metadata", "journal", "executor", "executors", "kernels", "engine",
+        "client", "screen", "progress", "transcript", "papermill_engine", "limits", "runner",
+        "report",
     },
     {
         "prepare", "request", "jobs", "outputs", "experiments", "runs", "lineage", "card",

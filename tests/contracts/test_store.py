@@ -372,6 +372,28 @@ def test_a_journal_of_a_run_that_is_gone_is_removed(folder):
     assert store.points("gone") == {}
 
 
+def test_a_journal_of_another_user_is_left_to_her():
+    with tempfile.TemporaryDirectory() as name:
+        folder, me = Path(name), os.geteuid()
+        if me != 0:
+            pytest.skip("only root can be another user")
+        store = Store(folder)
+        run = open_run(store, "exp", "r", NOW)
+        journal = Journal(store.journals, run.name)
+        journal.append({"_metrics": {"score": 1}})
+        for path in (folder, folder / "journals", *folder.glob("store.sqlite*")):
+            path.chmod(0o777)
+        os.seteuid(65534)
+        try:
+            store.drain(NOW)
+        finally:
+            os.seteuid(me)
+        assert store.get(Context, run.name).metadata["_metrics"] == {}
+        store.drain(NOW)
+        assert store.get(Context, run.name).metadata["_metrics"] == {"score": 1}
+        journal.close()
+
+
 @pytest.mark.parametrize(("job", "state"), [("", "FAILED"), ("job-1", "RUNNING")])
 def test_a_run_whose_writer_was_killed_has_failed_unless_a_job_answers_for_it(folder, job, state):
     store = Store(folder)
@@ -411,8 +433,62 @@ def test_a_damaged_store_is_told(folder):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"cannot be made: .*; set NBTOOLS_STORE to a writable"):
+    with pytest.raises(StoreError, match="a file is in its place; set NBTOOLS_STORE to a folder"):
         Store(tmp_path / "file" / "store")
+    with pytest.raises(StoreError, match="a file is in its place; set NBTOOLS_STORE to a folder"):
+        Store(tmp_path / "file")
+    with pytest.raises(StoreError, match=r"cannot be made: .*; set NBTOOLS_STORE to a writable"):
+        Store(Path("/proc/store"))
+
+
+def damaged(folder, damage):
+    store = Store(folder)
+    for number in range(200):
+        store.add(context(f"c-{number}", metadata={"text": "x" * 200}), NOW)
+    store.add(artifact(), NOW)
+    store.close()
+    path = folder / "store.sqlite"
+    path.write_bytes(damage(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"no database at all, but text" * 100,
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:4096] + bytes(len(data) - 4096),
+        lambda data: data[:18] + b"\xff\xff" + data[20:],
+        lambda data: data.replace(b"CREATE TABLE contexts", b"CREATE TABLE \xffontexts", 1),
+        lambda data: data.replace(b'{"text": "xxx', b'{"text": \xffxxx'),
+        lambda data: data.replace(b'{"text": "xxx', b'{"text": yxxx'),
+        lambda data: data.replace(b"2024-01-02", b"2024-x1-02"),
+    ],
+)
+def test_damage_is_told_with_what_mends_it(folder, damage):
+    damaged(folder, damage)
+    with pytest.raises(StoreError, match=r"is damaged \(.*\): move store.sqlite away, or mend"):
+        store = Store(folder)
+        store.select(Context)
+        store.select(Artifact)
+        assert not store.check()
+
+
+def test_the_file_of_another_program_is_told(folder):
+    folder.mkdir()
+    db = sqlite3.connect(folder / "store.sqlite")
+    db.execute("PRAGMA user_version = 1")
+    db.execute("CREATE TABLE other (x)")
+    db.close()
+    with pytest.raises(StoreError, match=r"is damaged \(no such table"):
+        Store(folder).select(Context)
+
+
+def test_damage_does_not_hide_the_rest(folder):
+    damaged(folder, lambda data: data.replace(b'{"text": "xxx', b'{"text": yxxx'))
+    store = Store(folder)
+    assert store.get(Artifact, "a").name == "a"
+    store.add(context("new"), LATER)
+    assert store.get(Context, "new").create_time == LATER
 
 
 def test_a_file_that_cannot_be_opened_is_told(folder):

@@ -1,0 +1,44 @@
+"""A record as a row of its table, and back."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from nbtools import metadata
+from nbtools.nouns import Artifact, Context, Event, Execution, moment, stamp
+
+Record = TypeVar("Record", Context, Execution, Artifact)
+
+TABLES: dict[type, str] = {Context: "contexts", Execution: "executions", Artifact: "artifacts"}
+#: what an edge joins, in the order of its columns.
+ENDS: dict[str, tuple[type, type]] = {
+    "events": (Execution, Artifact),
+    "children": (Context, Context),
+    "context_executions": (Context, Execution),
+    "context_artifacts": (Context, Artifact),
+}
+
+
+def row_of(record: Context | Execution | Artifact) -> dict[str, Any]:
+    """The values of a record by column. Raises RequestError when its metadata is no JSON."""
+    values = {f.name: getattr(record, f.name) for f in fields(record)}
+    values["metadata"] = metadata.dumps(values["metadata"])
+    for key in ("create_time", "update_time"):
+        values[key] = stamp(values[key])
+    return values
+
+
+def record_of(kind: type[Record], row: sqlite3.Row) -> Record:
+    """The record that a row holds. Raises ValueError or TypeError when the row is damaged."""
+    values = dict(row)
+    values["metadata"] = metadata.loads(values["metadata"])
+    for key in ("create_time", "update_time"):
+        values[key] = moment(values[key])
+    return kind(**values)
+
+
+def event_of(row: sqlite3.Row) -> Event:
+    """The event that a row holds. Raises as `record_of` does."""
+    return Event(**{**dict(row), "time": moment(row["time"])})
