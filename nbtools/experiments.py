@@ -38,6 +38,7 @@ from nbtools.nouns import (
     Execution,
     Run,
     artifact_name,
+    place,
     run_id,
     utc_now,
 )
@@ -140,7 +141,7 @@ class ExperimentRun:
         A file that lies elsewhere than in this run's folder (`output_path`) is copied
         there first. Raises RequestError when there is no such file.
         """
-        path = Path(path).expanduser().absolute()
+        path = place(path)
         if not path.is_file():
             raise RequestError(f"no file {path} to keep as an artifact")
         if not path.is_relative_to(self._folder):

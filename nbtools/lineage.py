@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nbtools.errors import NotFound
-from nbtools.nouns import FILE, Artifact, Event
+from nbtools.nouns import FILE, Artifact, Event, place
 from nbtools.store import Store
 
 
@@ -50,7 +50,7 @@ def find(store: Store, name: str) -> Artifact:
     """
     if exact := store.find(Artifact, name):
         return exact
-    uri = name if "://" in name else str(Path(name).expanduser().absolute())
+    uri = name if "://" in name else str(place(name))
     found = store.select(Artifact, display_name=name, limit=1) or store.select(
         Artifact, uri=uri, limit=1
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtools.errors import RequestError
+from nbtools.nouns import place
 from nbtools.parameter import COMPUTED, Parameter, near, parse
 from nbtools.value import plain
 
@@ -28,7 +29,7 @@ class Notebook:
     @classmethod
     def read(cls, path: str | Path) -> Notebook:
         """Read the file; raises RequestError when it is missing or is not a notebook."""
-        path = Path(path).expanduser().absolute()
+        path = place(path)
         data = _load(path)
         source = _parameters_cell(data)
         parameters: tuple[Parameter, ...] | None = ()
@@ -55,7 +56,7 @@ class Notebook:
         Raises RequestError, naming every misfit at once: unknown names with the names that
         were probably meant, and values that fit neither annotation nor default.
         """
-        if params and not self.has_parameters_cell:
+        if params and not self.has_parameters_cell and not allow_unknown:
             raise RequestError(
                 f"{self.path.name} has no parameters cell: give the cell that holds its "
                 "parameters the tag `parameters` (in JupyterLab: property inspector, Common tools)"
@@ -136,6 +137,8 @@ def _load(path: Path) -> dict[str, Any]:
                 f"{path} has an unresolved merge conflict (git's markers in line {line}): "
                 "resolve it first"
             ) from None
+        if path.suffix != ".ipynb":
+            raise RequestError(f"{path} is not a notebook: name an .ipynb file") from None
         raise RequestError(
             f"{path} is not a notebook, its JSON is broken: {error}; restore it, for example "
             "with git checkout"

@@ -7,6 +7,7 @@ is a context, an experiment is the run's parent context.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -232,6 +233,11 @@ def artifact_name(context: str, name: str) -> str:
 
     token = hashlib.sha256(f"{context} {name}".encode(errors="surrogatepass")).hexdigest()[:8]
     return f"{slug(context, 70)}-{slug(name, 40)}-{token}"
+
+
+def place(path: str | Path) -> Path:
+    """The absolute path that a person means; the `~` of nobody is a name like any other."""
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's raises for nobody
 
 
 def stamp(when: datetime | None) -> str | None:

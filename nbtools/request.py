@@ -14,7 +14,7 @@ from nbtools.errors import RequestError
 from nbtools.executor import Task
 from nbtools.kernels.preload import imports
 from nbtools.notebook import Notebook
-from nbtools.nouns import Job, default_experiment, default_run, job_name, run_id
+from nbtools.nouns import Job, default_experiment, default_run, job_name, place, run_id
 from nbtools.outputs import FILES
 from nbtools.prepare import prepare
 from nbtools.settings import Settings
@@ -117,7 +117,7 @@ def _fits_the_disk(notebook: Path) -> None:
 
 
 def _folder(path: str | Path) -> Path:
-    folder = Path(path).expanduser().absolute()
+    folder = place(path)
     if not folder.is_dir():
         raise RequestError(f"no folder {folder} to execute in: name one with --cwd")
     return folder
@@ -127,7 +127,7 @@ def _target(output: str | Path, notebook: Path) -> str:
     """Where the executed notebook is to be delivered; refused now rather than at the end."""
     if not output:
         return ""
-    target = Path(output).expanduser().absolute()
+    target = place(output)
     if target.is_dir():
         target /= notebook.name
     if target.exists() and target.samefile(notebook):

@@ -85,6 +85,16 @@ def test_what_is_not_json_is_refused(tmp_path):
     assert "its JSON is broken" in refusal(path)
 
 
+def test_another_kind_of_file_is_refused(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text("print('hello')\n")
+    assert refusal(path) == f"{path} is not a notebook: name an .ipynb file"
+
+
+def test_the_home_of_nobody_is_no_notebook():
+    assert "no notebook at" in refusal("~nobody-of-that-name/a.ipynb")
+
+
 def test_an_empty_file_is_refused(tmp_path):
     path = tmp_path / "a.ipynb"
     path.touch()
@@ -260,6 +270,7 @@ def test_check_without_parameters_cell_says_how_to_make_one(untagged):
     assert notebook.check({}) == {}
     with pytest.raises(RequestError, match="no parameters cell: give the cell .* the tag"):
         notebook.check({"lr": 1})
+    assert notebook.check({"lr": 1}, allow_unknown=True) == {"lr": 1}
 
 
 def test_effective_is_what_was_given_over_the_defaults(make_notebook):

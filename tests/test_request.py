@@ -55,3 +55,9 @@ def test_names_that_are_too_long_are_refused_with_the_limit(made, names):
 def test_a_notebook_of_which_no_files_could_be_made_is_refused(made):
     with pytest.raises(RequestError, match="rename it to at most 200 letters"):
         made("x" * 201 + ".ipynb")
+
+
+@pytest.mark.parametrize("name", ["cwd", "output"])
+def test_the_home_of_nobody_is_refused(made, name):
+    with pytest.raises(RequestError, match="~nobody-of-that-name"):
+        made(**{name: "~nobody-of-that-name/x.ipynb"})
