@@ -34,6 +34,7 @@ class Task:
     cell_timeout: float = 0.0  #: seconds for each cell; 0: no limit
     memory: int = 0  #: bytes that the kernel and what it started may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    report_wanted: bool = True  #: make a page of the executed notebook
     warm: bool = True  #: fork the kernel from a process that has its imports loaded
     preload: tuple[str, ...] = ()  #: those imports
 

@@ -8,7 +8,7 @@ that down, so a job whose process died is found by the next command, whichever i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -82,10 +82,13 @@ class Jobs:
         """
         from nbtools.request import plan  # here: looking at jobs reads no notebook
 
+        return self.begin(plan(request, self.settings, self.clock()))
+
+    def begin(self, made: Plan) -> SubmittedJob:
+        """Remember the job of a request that was found in order, and hand it over."""
         now = self.clock()
-        made = plan(request, self.settings, now)
         with self.store.write():
-            self._remember(made, request.resume, now)
+            self._remember(made, made.request.resume, now)
             made.lay_out()  # inside: a full disk leaves no job without its files
         name, executor = made.job.name, self._executor(made.job.executor)
         try:
@@ -94,8 +97,7 @@ class Jobs:
             failed = Observation(state=JobState.FAILED, error=str(error), end_time=now)
             self._observe(name, failed, now)
             raise
-        self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
-        return self.get(name)
+        return self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
 
     def get(self, name: str) -> SubmittedJob:
         """The job of that name as it stands now; also by an unmistakable beginning of its
@@ -135,7 +137,15 @@ class Jobs:
             if job.state.final:
                 return
             before = job, seen
-            self._executor(job.executor).wait([job.handle], pause)
+            self.wait([job], pause)
+
+    def wait(self, jobs: Iterable[Job], seconds: float) -> None:
+        """Return when one of them may have ended, after `seconds` at the latest."""
+        handles: dict[str, list[str]] = {}
+        for job in jobs:
+            handles.setdefault(job.executor, []).append(job.handle)
+        for name, theirs in handles.items():  # several executors take turns
+            self._executor(name).wait(theirs, seconds / len(handles))
 
     def reconcile(self) -> None:
         """Bring every unfinished job up to date: what died is found here."""
@@ -157,7 +167,30 @@ class Jobs:
         self.store.drain(self.clock())
         return Outputs.of(job, self.store)
 
+    def report(self, job: Job) -> Path:
+        """The job's report, made now if it was not made before. Raises NotFound without a
+        notebook to make it from.
+        """
+        outputs = self.outputs(job)
+        if outputs.report:
+            return outputs.report
+        if outputs.notebook is None:
+            raise NotFound(f"job {job.name} has left no notebook to make a report of")
+        import nbformat
+
+        from nbtools.report import write_report
+
+        path = Path(job.folder) / f"{Path(job.notebook).stem}.html"
+        write_report(nbformat.read(outputs.notebook, as_version=4), path, path.stem)
+        if job.state.final:
+            self._left(job.name, "report", REPORT, path, run_id(job.experiment, job.run))
+        return path
+
     # -- inside ---------------------------------------------------------------------
+
+    def _left(self, job: str, what: str, schema: str, path: Path, context: str) -> None:
+        artifact = lineage.of_file(f"{job}-{what}", path, schema)
+        lineage.left(self.store, artifact, job, context, self.clock())
 
     def _executor(self, name: str) -> Executor:
         """One for all jobs of that name: it may know more of those it began itself."""
@@ -209,8 +242,7 @@ class Jobs:
             found = (("notebook", NOTEBOOK, outputs.notebook), ("report", REPORT, outputs.report))
             for what, schema, path in found:
                 if path:
-                    artifact = lineage.of_file(f"{name}-{what}", path, schema)
-                    lineage.left(self.store, artifact, name, context, now)
+                    self._left(name, what, schema, path, context)
             close_run(self.store, context, AS_EXECUTION[job.state], job.error, now)
         return job
 

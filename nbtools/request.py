@@ -38,6 +38,9 @@ class Request:
     executor: str = ""  #: who runs it
     timeout: float = 0.0  #: seconds for the whole
     cell_timeout: float = 0.0  #: seconds for each cell
+    memory: int = 0  #: bytes that its kernel may use; 0: no limit
+    threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    report: bool = True  #: make a page of the executed notebook at once
     allow_unknown: bool = False  #: inject names that the parameters cell does not have
 
 
@@ -45,6 +48,7 @@ class Request:
 class Plan:
     """A request that was found to be in order: all that is needed to begin."""
 
+    request: Request  #: what was asked for
     job: Job  #: the record to remember
     task: Task  #: what the executor will get
     notebook: Notebook  #: the template
@@ -88,6 +92,9 @@ def plan(request: Request, settings: Settings, now: datetime) -> Plan:
         output=_target(request.output, notebook.path),
         timeout=_limit("timeout", request.timeout or settings.timeout),
         cell_timeout=_limit("cell_timeout", request.cell_timeout or settings.cell_timeout),
+        memory=int(_limit("memory", request.memory)),
+        threads=int(_limit("threads", request.threads)),
+        report_wanted=request.report,
         warm=settings.warm,
         preload=settings.preload or imports(notebook.data, cwd),
     )
@@ -103,7 +110,7 @@ def plan(request: Request, settings: Settings, now: datetime) -> Plan:
         output=task.output,
     )
     identity = {"job": name, "experiment": experiment, "run": run}
-    return Plan(job=job, task=task, notebook=notebook,
+    return Plan(request=request, job=job, task=task, notebook=notebook,
                 prepared=prepare(notebook, params, identity, kernel))  # fmt: skip
 
 
@@ -145,5 +152,5 @@ def _target(output: str | Path, notebook: Path) -> str:
 
 def _limit(name: str, seconds: float) -> float:
     if not seconds >= 0:
-        raise RequestError(f"{name} must be a number of seconds, 0 for no limit: not {seconds}")
+        raise RequestError(f"{name} must be a positive number, 0 for no limit: not {seconds}")
     return seconds

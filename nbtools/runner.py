@@ -85,9 +85,10 @@ class Runner:
             write(nb, task.partial)
         error = end[1] or self._deliver()
         state = JobState.FAILED if error and not end[1] else end[0]
-        from nbtools.report import write_report
+        if task.report_wanted:
+            from nbtools.report import write_report
 
-        write_report(nb, task.report, task.stem)
+            write_report(nb, task.report, task.stem)
         return replace(self._seen, state=state, error=error)
 
     def _deliver(self) -> str:

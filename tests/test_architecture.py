@@ -23,7 +23,7 @@ LAYERS = [
     },
     {
         "prepare", "request", "jobs", "outputs", "experiments", "runs", "lineage", "card",
-        "doctor",
+        "doctor", "batch",
     },
     {"cli"},
 ]  # fmt: skip
@@ -35,6 +35,7 @@ THIRD_PARTY_AT_TOP = {
     "progress": {"nbformat", "papermill"},
     "papermill_engine": {"papermill"},
     "report": {"nbformat", "nbconvert"},
+    "rehearsal": {"nbformat", "jupyter_client"},
     "kernels": {"jupyter_client", "traitlets"},
     "cli": {"click"},
 }

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PROGRESS, LOCK, STOP, LOG, TASK = "progress.jsonl", "lock", "stop", "runner.log", "task.json"
 #: what the zygote of runners loads; the rest it learns from them.
-RUNNER = ("nbtools.runner", "nbtools.engine")
+RUNNER = ("nbtools.rehearsal",)
 #: seconds between looks at a runner whose end cannot be waited for.
 GLANCE = 0.05
 #: a runner on another host is taken for dead after this long without a heartbeat.

@@ -102,6 +102,7 @@ class Zygote:
 
     def _settle(self) -> None:
         """Be ready for the next fork, and say so."""
+        loading.rehearse()
         self._modules.note_files()
         gc.collect()
         gc.freeze()  # collecting in a child shall not touch, and so copy, what is here

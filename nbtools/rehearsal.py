@@ -1,0 +1,12 @@
+"""What every runner would do first and alike, done once by the zygote that imports this."""
+
+from __future__ import annotations
+
+import nbformat
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+
+from nbtools import engine, runner  # noqa: F401 - loaded here so that no fork has to
+from nbtools.kernels import provisioner  # noqa: F401
+
+KernelProvisionerFactory.instance()  # looks through all installed packages for entry points
+nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema
