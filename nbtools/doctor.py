@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from nbtools import __version__
 from nbtools.errors import NbtoolsError
 from nbtools.settings import Settings
 from nbtools.store import MEND, Store
 
-NEEDED = ("papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "ipykernel", "pandas")
+NEEDED = (
+    "papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "ipykernel", "pandas",
+    "PyYAML", "rich",
+)  # fmt: skip
 TEMPLATES = ("torch", "scikit-learn", "matplotlib")
 ROOM = 500_000_000  #: bytes free below which it is worth saying
 
@@ -33,7 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
         Finding("python", f"{sys.version.split()[0]} at {sys.executable}"),
         *(_package(name, "pip install") for name in NEEDED),
         *(_package(name, "") for name in TEMPLATES),
-        _kernels(),
+        *_kernels(),
         _git(),
     ]
     findings.append(Finding("store", f"{settings.store} ({settings.store_reason})"))
@@ -60,13 +65,36 @@ def _package(name: str, install: str) -> Finding:
         return Finding(name, "not installed", f"{install} {name}" if install else "")
 
 
-def _kernels() -> Finding:
+def _kernels() -> list[Finding]:
     try:
         from jupyter_client.kernelspec import KernelSpecManager
     except ModuleNotFoundError:
-        return Finding("kernels", "unknown", "pip install jupyter_client")
-    names = sorted(KernelSpecManager().find_kernel_specs())
-    return Finding("kernels", ", ".join(names) or "none", "" if names else "pip install ipykernel")
+        return [Finding("kernels", "unknown", "pip install jupyter_client")]
+    found = KernelSpecManager().find_kernel_specs()
+    names = ", ".join(sorted(found)) or "none"
+    return [
+        Finding("kernels", names, "" if found else "pip install ipykernel"),
+        *(
+            Finding(f"kernel {name}", wrong, f"mend {folder}/kernel.json, or remove {folder}")
+            for name, folder in sorted(found.items())
+            if (wrong := _wrong_with(Path(folder) / "kernel.json"))
+        ),
+    ]
+
+
+def _wrong_with(kernel: Path) -> str:
+    """Why a kernel cannot start, as far as its specification tells, or ""."""
+    try:
+        program = str(json.loads(kernel.read_bytes())["argv"][0])
+        program = program.replace("{resource_dir}", str(kernel.parent))
+    except FileNotFoundError:
+        return ""  # a kernel that a package brings along has none
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        return f"cannot be read ({type(error).__name__}: {error})"
+    # These names Jupyter takes for the Python that it runs in.
+    if program.removesuffix(".exe").rstrip("0123456789.") == "python" or shutil.which(program):
+        return ""
+    return f"there is no program {program}"
 
 
 def _git() -> Finding:

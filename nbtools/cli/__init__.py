@@ -9,6 +9,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -60,15 +61,23 @@ def cli() -> None:
 def main() -> None:
     """The `nbtools` command."""
     own_process()
+    for stream in (sys.stdout, sys.stderr):  # a name that is no UTF-8 must not end a list
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        no_color = Settings.load().no_color
-        code = cli.main(standalone_mode=False, color=False if no_color else None)
+        code = cli.main(standalone_mode=False, color=_color())
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except NbtoolsError as error:
         click.echo(f"nbtools: {error}", err=True)
         code = error.exit_code
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        click.echo(
+            f"nbtools: this needs {missing}: `nbtools doctor` says what to install", err=True
+        )
+        code = NbtoolsError.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("nbtools: interrupted", err=True)
         code = 130
@@ -77,6 +86,13 @@ def main() -> None:
     except SystemExit as leaving:
         code = leaving.code
     _leave(code if isinstance(code, int) else 0)
+
+
+def _color() -> bool | None:
+    try:
+        return False if Settings.load().no_color else None
+    except NbtoolsError:  # said by the command that needs them, and no matter to --help
+        return None
 
 
 def _leave(code: int) -> NoReturn:

@@ -50,7 +50,7 @@ def show_(run: str, experiment: str, json_: bool) -> None:
         return
     click.echo(f"{show.state(found.state)}  {found.name}  of experiment {found.experiment}")
     if found.error:
-        click.secho(found.error, fg="red")
+        click.secho(show.text(found.error), fg="red")
     click.echo(f"  begun    {show.when(found.create_time)}  job {found.job or 'none'}")
     click.echo(f"  params   {show.values(found.params)}")
     click.echo(f"  metrics  {show.values(found.metrics)}")

@@ -17,6 +17,7 @@ from nbtools.jobs import Jobs
 from nbtools.nouns import Artifact, Job, run_id
 
 COLOURS = {"SUCCEEDED": "green", "COMPLETE": "green", "FAILED": "red", "CANCELLED": "yellow"}
+LONGEST = 80  #: characters of a value
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -27,7 +28,7 @@ def as_json(value: object) -> None:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """Print rows in columns; `empty` says what to do when there are none."""
-    texts = [[str(item) for item in row] for row in rows]
+    texts = [[text(str(item)) for item in row] for row in rows]
     if not texts:
         click.echo(empty)
         return
@@ -50,14 +51,24 @@ def state(text: str) -> str:
     return click.style(text, fg=COLOURS.get(text), bold=True)
 
 
+def text(said: str) -> str:
+    """What a notebook said, on one line: what would move the cursor or colour is spelled out."""
+    if said.isprintable():
+        return said
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
+
+
 def value(item: object) -> str:
     """A param or a metric, short."""
-    return f"{item:.5g}" if isinstance(item, float) else str(item)
+    if isinstance(item, float):
+        return f"{item:.5g}"
+    said = text(str(item))
+    return said if len(said) <= LONGEST else f"{said[: LONGEST - 3]}..."
 
 
 def values(named: Mapping[str, object]) -> str:
     """Params or metrics in one line."""
-    return "  ".join(f"{k}={value(v)}" for k, v in named.items()) or "none"
+    return "  ".join(f"{text(k)}={value(v)}" for k, v in named.items()) or "none"
 
 
 def seconds(duration: float) -> str:
@@ -95,7 +106,9 @@ def series(jobs: Jobs, experiment: str, run: str) -> None:
     for key, points in found.items():
         numbers = [point[2] for point in points]
         ends = f"{value(numbers[0])} → {value(numbers[-1])}"
-        click.echo(f"  {key.ljust(width)}  {sparkline(numbers)}  {ends}  ({len(points)} steps)")
+        click.echo(
+            f"  {text(key).ljust(width)}  {sparkline(numbers)}  {ends}  ({len(points)} steps)"
+        )
 
 
 def artifacts(jobs: Jobs, experiment: str, run: str) -> list[Artifact]:
@@ -112,14 +125,14 @@ def summary(jobs: Jobs, job: Job) -> None:
     took = seconds(job.seconds(jobs.clock()))
     click.echo(f"{state(job.state)}  {job.name}  after {took}")
     if job.error:
-        click.secho(job.error, fg="red")
+        click.secho(text(job.error), fg="red")
     click.echo(f"  params   {values(run.params)}")
     click.echo(f"  metrics  {values(run.metrics)}")
     series(jobs, job.experiment, job.run)
     left = artifacts(jobs, job.experiment, job.run)
     width = max((len(a.display_name) for a in left), default=0)
     for artifact in left:
-        click.echo(f"  {artifact.display_name.ljust(width)}  {short(artifact.uri)}")
+        click.echo(f"  {text(artifact.display_name).ljust(width)}  {short(artifact.uri)}")
     if job.state.final:
         command, notebook = program(), short(job.notebook)
         click.echo("Next:")
