@@ -7,6 +7,7 @@ into a cell behind the parameters cell; the run's identity goes in as one value 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from nbtools.errors import RequestError
@@ -28,16 +29,19 @@ def prepare(
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
+    if IDENTITY in params:
+        raise RequestError(f"{IDENTITY} says which run this is: give the parameter another name")
     node = nbformat.from_dict(notebook.data)
-    for number, cell in enumerate(node.cells):
-        if (node.nbformat, node.get("nbformat_minor", 0)) >= (4, 5):
-            cell.setdefault("id", f"cell-{number}")  # some tools leave it out; nbformat warns
+    if (node.nbformat, node.nbformat_minor) >= (4, 5):
+        _name_cells(node.cells)
     try:
         nbformat.validate(node)
         node = load_notebook_node(node)
     except nbformat.ValidationError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RequestError(f"{notebook.path} is not a valid notebook: {reason}") from None
+        raise RequestError(
+            f"{notebook.path} is not a valid notebook: {_reason(error)}; restore it, for "
+            "example with git checkout, or open it in JupyterLab and save it again"
+        ) from None
     values = {**params, IDENTITY: dict(identity)}
     try:
         node = parameterize_notebook(node, values, kernel_name=kernel, language=notebook.language)
@@ -50,3 +54,23 @@ def prepare(
     node.metadata.setdefault("kernelspec", {})["name"] = kernel
     node.metadata["kernelspec"].setdefault("display_name", kernel)
     return str(nbformat.writes(node))
+
+
+def _name_cells(cells: list[Any]) -> None:
+    """Give ids to cells that have none, or another's; some tools leave them out or copy them."""
+    taken = {cell.get("id") for cell in cells}
+    met: set[Any] = set()
+    for number, cell in enumerate(cells, 1):
+        if cell.get("id") is None or cell["id"] in met:
+            cell["id"] = next(
+                name for extra in count() if (name := f"cell-{number}-{extra}") not in taken
+            )
+            taken.add(cell["id"])
+        met.add(cell["id"])
+
+
+def _reason(error: Any) -> str:
+    """The first line of what nbformat says, short, with the number of the cell."""
+    where = list(getattr(error, "absolute_path", ()))
+    cell = f"its cell {where[1] + 1}: " if where[:1] == ["cells"] and len(where) > 1 else ""
+    return cell + str(error).strip().splitlines()[0][:200]
