@@ -79,7 +79,10 @@ class ExperimentRun:
         if store.journals is None or store.folder is None:
             raise RequestError("a store in memory takes no journals: name a folder")
         self._folder = store.folder / ("jobs" if in_job else "runs") / execution / FILES
-        self._journal = Journal(store.journals, context.name)
+        try:
+            self._journal = Journal(store.journals, context.name)
+        except OSError as error:
+            raise _cannot_log(store.journals, error) from error
         self._ended = False
         self._step = store.last_step(context.name)
         self._lock = Lock()
@@ -190,9 +193,7 @@ class ExperimentRun:
         try:
             self._journal.append(entry)
         except OSError as error:
-            raise StoreError(
-                f"cannot log to {self._journal.path}: {error.strerror}; free some space"
-            ) from error
+            raise _cannot_log(self._journal.path, error) from error
 
 
 def init(experiment: str) -> None:
@@ -345,7 +346,8 @@ def _open(store: Store, experiment: str, run: str | None, resume: bool) -> Exper
         process = Execution(name=context.name, schema_title=PROCESS, state=ExecutionState.RUNNING)
         store.put(process, now)
         store.associate(context.name, execution=process.name)
-    return ExperimentRun(store, context, process.name, in_job=False)
+        # Inside: a run that cannot be logged to is not left behind as one that is at work.
+        return ExperimentRun(store, context, process.name, in_job=False)
 
 
 def _at_exit(run: ExperimentRun) -> None:
@@ -353,6 +355,13 @@ def _at_exit(run: ExperimentRun) -> None:
     if not run._ended:
         failed = _ipython() is None and getattr(sys, "last_value", None) is not None
         run.end(ExecutionState.FAILED if failed else ExecutionState.COMPLETE)
+
+
+def _cannot_log(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot log to {path}: {error.strerror}; free some space, or set NBTOOLS_STORE to "
+        "another folder"
+    )
 
 
 def _name(name: object) -> str:

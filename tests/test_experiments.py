@@ -9,7 +9,7 @@ import pytest
 
 import nbtools
 from nbtools import experiments
-from nbtools.errors import AlreadyExists, NotFound, RequestError, StateError
+from nbtools.errors import AlreadyExists, NotFound, RequestError, StateError, StoreError
 from nbtools.runs import find_run, list_runs
 from nbtools.store import Store
 
@@ -128,6 +128,19 @@ def test_a_full_disk_is_said_to_who_logs(store_folder):
     )
     assert "cannot log to" in done.stdout
     assert only_run(store_folder).metrics == {"m": 2}
+
+
+def test_a_run_that_cannot_be_logged_to_is_not_left_behind(store_folder):
+    Store(store_folder).close()
+    (store_folder / "journals").touch()
+    with pytest.raises(
+        StoreError, match="cannot log to .*/journals: File exists; .* NBTOOLS_STORE"
+    ):
+        nbtools.start_run("r")
+    (store_folder / "journals").unlink()
+    assert list_runs(Store(store_folder), now()) == []
+    nbtools.start_run("r").end()
+    assert only_run(store_folder).state == "COMPLETE"
 
 
 def test_artifacts_of_two_runs_are_kept_apart(store_folder, tmp_path):
