@@ -13,7 +13,6 @@ database. In a job the run is opened without ceremony, and the job ends it.
 from __future__ import annotations
 
 import atexit
-import math
 import shutil
 import sys
 import time
@@ -24,7 +23,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from nbtools import lineage, registry
+from nbtools import lineage, loggable, registry
 from nbtools.errors import RequestError, StateError, StoreError
 from nbtools.journal import Journal
 from nbtools.nouns import (
@@ -47,7 +46,6 @@ from nbtools.runs import find_context, list_runs, open_run
 from nbtools.settings import Settings
 from nbtools.states import ExecutionState
 from nbtools.store import Store
-from nbtools.value import MAX_BITS, plain, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,13 +108,13 @@ class ExperimentRun:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log what goes in: numbers, text or bools by name."""
-        values = {_name(k): _plain(k, v) for k, v in params.items()}
+        values = loggable.scalars(params)
         self._append({"_params": values})
         self.values["params"].update(values)
 
     def log_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Log what came out: numbers or text by name; a name logged again is replaced."""
-        values = {_name(k): _plain(k, v) for k, v in metrics.items()}
+        values = loggable.scalars(metrics)
         self._append({"_metrics": values})
         self.values["metrics"].update(values)
 
@@ -128,14 +126,12 @@ class ExperimentRun:
         `step` is the one after the last when not given; a step logged again is replaced.
         `wall_time` is in seconds since the epoch, now when not given.
         """
-        values = {_name(k): _number(k, v) for k, v in metrics.items()}
-        wall_time = time.time() if wall_time is None else _number("wall_time", wall_time)
-        if not math.isfinite(wall_time):
-            raise RequestError(f"wall_time: {wall_time} is no time")
+        values = loggable.numbers(metrics)
+        seconds = time.time() if wall_time is None else loggable.wall_time(wall_time)
         with self._lock:
-            step = _step(self._step + 1 if step is None else step)
+            step = loggable.step(self._step + 1 if step is None else step)
             self._step = max(step, self._step)
-        self._append({"series": values, "step": step, "time": wall_time})
+        self._append({"series": values, "step": step, "time": seconds})
         self.values["series"].update(values)
 
     def log_artifact(self, path: str | Path, name: str = "", schema_title: str = FILE) -> Artifact:
@@ -362,39 +358,3 @@ def _cannot_log(path: Path, error: OSError) -> StoreError:
         f"cannot log to {path}: {error.strerror}; free some space, or set NBTOOLS_STORE to "
         "another folder"
     )
-
-
-def _name(name: object) -> str:
-    if not isinstance(name, str) or not name:
-        raise RequestError(f"{name!r} cannot name a param or a metric: use text")
-    return str(plain("a name", name))
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A number, text or bool; numpy's and torch's scalars as the Python number they hold."""
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise RequestError(f"{name}: a number of that many digits cannot be kept: log it as text")
-    if isinstance(value, bool | int | float | str):
-        return value
-    raise RequestError(
-        f"{name}: {type(value).__name__} cannot be logged: give a number, text or a bool"
-    )
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(_plain(name, value))
-    except (ValueError, OverflowError):
-        raise RequestError(f"{name}: {show(value)} is no number that a series can hold") from None
-
-
-def _step(step: Any) -> int:
-    try:
-        number = int(step)
-    except (TypeError, ValueError, OverflowError):
-        number = 2**63
-    if not -(2**63) <= number < 2**63:
-        raise RequestError(f"step: {show(step)} is no step, give a whole number of 64 bits")
-    return number

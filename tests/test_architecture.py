@@ -22,8 +22,8 @@ LAYERS = [
         "report",
     },
     {
-        "prepare", "request", "jobs", "outputs", "experiments", "runs", "lineage", "card",
-        "doctor", "batch",
+        "prepare", "request", "jobs", "outputs", "experiments", "runs", "loggable", "lineage",
+        "card", "doctor", "batch",
     },
     {"cli"},
 ]  # fmt: skip
