@@ -9,11 +9,17 @@ import select
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
 from nbtools.kernels import wire
+
+#: the exit status of a process whose zygote ended before it: how, nobody knows.
+UNKNOWN = 1
+#: seconds that a zygote may take to say how a process ended.
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +50,10 @@ class Program:
         }
 
 
+class Unfit(Exception):
+    """A fork would not be what a new process would be."""
+
+
 class Fork:
     """A forked process; stands in for `subprocess.Popen`."""
 
@@ -53,10 +63,13 @@ class Fork:
         self._connection, self._lifeline = connection, lifeline
         self.pid, self.pidfd = pid, pidfd
         self.returncode: int | None = None
+        self._end = 0.0  #: when its end was first seen
 
     @classmethod
     def ask(cls, connection: socket.socket, program: Program) -> Fork:
-        """Ask a zygote for it. Raises LookupError when the zygote is out of date."""
+        """Ask a zygote for it. Raises LookupError when the zygote is out of date, Unfit when
+        its forks would differ from what was asked for.
+        """
         end, lifeline = os.pipe()
         try:
             with open(os.devnull, "r+b", buffering=0) as null:  # noqa: PTH123
@@ -64,6 +77,8 @@ class Fork:
                 fds = [*streams, *([] if program.detached else [end]), *program.keep]
                 wire.send(connection, program.request(), fds)
             reply, passed = wire.receive(connection)
+            if "unfit" in reply:
+                raise Unfit(reply["unfit"])
             pid = int(reply["pid"])
         except BaseException:
             os.close(lifeline)
@@ -71,24 +86,29 @@ class Fork:
             raise
         finally:
             os.close(end)
-        connection.settimeout(2.0)
+        connection.settimeout(0.5)
         return cls(connection, pid, passed[0], lifeline)
 
     def poll(self) -> int | None:
         """The exit status as `Popen.returncode` says it, or None while it runs."""
         if self.returncode is None and _readable(self.pidfd):
+            self._end = self._end or time.monotonic()
             try:  # its zygote has seen the end too, or is about to
                 self.returncode = int(wire.receive(self._connection)[0]["exit"])
+            except TimeoutError:  # the zygote is loading something
+                if time.monotonic() > self._end + PATIENCE:
+                    self.returncode = UNKNOWN
             except (OSError, EOFError):
-                self.returncode = 1  # the zygote ended before: how, nobody knows
+                self.returncode = UNKNOWN  # the zygote ended before
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end. Raises subprocess.TimeoutExpired."""
         if not _readable(self.pidfd, timeout):
             raise subprocess.TimeoutExpired(["fork"], timeout or 0.0)
-        code = self.poll()
-        return 1 if code is None else code
+        while (code := self.poll()) is None:
+            pass
+        return code
 
     def send_signal(self, number: int) -> None:
         """Send it a signal; does nothing when it has ended."""

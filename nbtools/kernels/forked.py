@@ -22,6 +22,10 @@ from typing import Any, NoReturn
 
 #: added to the likelihood of being killed when memory runs out: a job goes, the zygote stays.
 OOM_SCORE = 300
+#: what a request must say.
+NEEDED = {"module", "argv", "env", "cwd"}
+#: bytes of names after which nothing is learned any more.
+LEARNED = 1 << 20
 
 
 def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
@@ -32,27 +36,45 @@ def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
     `learned` is the file where the names of modules go that had to be imported besides.
     """
     before = set(sys.modules)
-    kept = _descriptors(fds, bool(request.get("lifeline")))
+    kept = descriptors(fds, bool(request.get("lifeline")))
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    _signals()
+    signals()
     _chance()
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False  # what the zygote would clean up is not ours to clean up
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write(str(OOM_SCORE))
     sys.argv = ["-m", *request["argv"], *map(str, kept)]
-    if not request.get("safe_path"):
-        sys.path.insert(0, os.getcwd())  # as `python -m` does  # noqa: PTH109
+    here = in_front(request)
+    if here:
+        sys.path.insert(0, here)
     gc.enable()
     code = _run(request["module"])
     with contextlib.suppress(OSError):
-        _report(before, learned)
-    _leave(code)
+        _report(before, beside(here), learned)
+    leave(code)
 
 
-def _descriptors(fds: list[int], lifeline: bool) -> list[int]:
+def in_front(request: dict[str, Any]) -> str:
+    """The folder that `python -m` puts in front of the search path, or ""."""
+    return "" if request.get("safe_path") or sys.flags.safe_path else str(request["cwd"])
+
+
+def beside(folder: str) -> set[str]:
+    """The top-level modules that lie in a folder."""
+    found = set()
+    with contextlib.suppress(OSError), os.scandir(folder or "/dev/null") as entries:
+        for entry in entries:
+            name, _, suffix = entry.name.partition(".")
+            package = not suffix and os.path.isfile(f"{entry.path}/__init__.py")  # noqa: PTH113
+            if package or suffix == "py" or suffix.endswith("so"):
+                found.add(name)
+    return found
+
+
+def descriptors(fds: list[int], lifeline: bool) -> list[int]:
     os.setsid()
     for number, fd in enumerate(fds[:3]):
         os.dup2(fd, number)
@@ -70,7 +92,7 @@ def _watch(lifeline: int) -> None:
         os.killpg(0, signal.SIGKILL)
 
 
-def _signals() -> None:
+def signals() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -94,20 +116,22 @@ def _run(module: str) -> int:
             return leaving.code or 0
         print(leaving.code, file=sys.stderr)  # noqa: T201 - as Python does
         return 1
-    except BaseException:  # noqa: BLE001 - told as Python tells it
+    except BaseException as error:  # noqa: BLE001 - told as Python tells it
         traceback.print_exc()
-        return 1
+        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
 
-def _report(before: set[str], learned: str) -> None:
+def _report(before: set[str], own: set[str], learned: str) -> None:
     names = [name for name in list(sys.modules) if name not in before]
+    names = [name for name in names if name.partition(".")[0] not in own]
     fd = os.open(learned, os.O_WRONLY | os.O_APPEND)
-    os.write(fd, json.dumps(names).encode() + b"\n")
+    if names and os.fstat(fd).st_size < LEARNED:
+        os.write(fd, json.dumps(names).encode() + b"\n")
     os.close(fd)
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """End as the interpreter does, but for taking apart the modules that came from the
     zygote: freeing those would first copy them, a fifth of a second where torch is loaded.
     """
@@ -128,4 +152,7 @@ def _leave(code: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or gone
             sys.__stdout__.flush()  # type: ignore[union-attr]
             sys.__stderr__.flush()  # type: ignore[union-attr]
+        if code < 0:  # what Python does after a KeyboardInterrupt
+            signal.signal(-code, signal.SIG_DFL)
+            os.kill(os.getpid(), -code)
         os._exit(code)

@@ -50,6 +50,11 @@ def canary() -> str:
     Well-made libraries (OpenBLAS) stop their threads at a fork and begin them anew; a
     thread that is still there afterwards would be missing in every child.
     """
+    return trial(PATIENCE) or (THREADS if _threads() > 1 else "")
+
+
+def trial(patience: float) -> str:
+    """Do parallel work in a fork, for at most `patience` seconds; "" or how that fails."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -60,16 +65,14 @@ def canary() -> str:
             os._exit(code)
     pidfd = os.pidfd_open(pid)
     try:
-        if not select.select([pidfd], [], [], PATIENCE)[0]:
+        if not select.select([pidfd], [], [], patience)[0]:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return "parallel work hangs after a fork"
     finally:
         os.close(pidfd)
     _, status = os.waitpid(pid, 0)
-    if status:
-        return "parallel work fails after a fork"
-    return THREADS if _threads() > 1 else ""
+    return "parallel work fails after a fork" if status else ""
 
 
 def _threads() -> int:
@@ -92,6 +95,7 @@ class Modules:
     def __init__(self, path: str) -> None:
         self.path = path  #: children append here what they had to import
         self._stamps: dict[str, object] = {}
+        self._base: set[str] = set()
         self._tried: set[str] = set()
         self._read = 0
 
@@ -101,6 +105,14 @@ class Modules:
             file = getattr(module, "__file__", None)
             if name != "__main__" and isinstance(file, str) and file not in self._stamps:
                 self._stamps[file] = _stamp(file)
+
+    def note_base(self) -> None:
+        """What is loaded now every process would have loaded, wherever it is at work."""
+        self._base = set(sys.modules)
+
+    def shadowed(self, own: set[str]) -> str:
+        """One of the modules here in whose place a new process would have loaded its own."""
+        return next((name for name in own if name in sys.modules and name not in self._base), "")
 
     def changed(self) -> str:
         """A file that is no longer what was loaded, or ""."""

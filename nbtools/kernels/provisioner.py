@@ -26,7 +26,7 @@ from nbtools.settings import Settings
 
 #: the modules that launch IPython's kernel.
 LAUNCHERS = ("ipykernel_launcher", "ipykernel")
-#: what every zygote loads first.
+#: what the launchers load before the working folder counts.
 BASE = ("ipykernel.kernelapp",)
 #: seconds to wait for a kernel to end by itself before whoever asked looks again.
 MOMENT = 1.0
@@ -58,7 +58,7 @@ class WarmProvisioner(LocalProvisioner):
         made = None
         if self._private and (launch := Launch.of(cmd)):
             program = launch.program(kwargs, self._leavings())
-            spec = Spec.of(launch.python, (*BASE, *preload), program.env, launch.options)
+            spec = Spec.of(launch.python, tuple(preload), program.env, launch.options, BASE)
             settings = Settings.load()
             zygotes = Zygotes(settings.runtime, settings.idle)
             # In a thread: a server that starts a kernel goes on serving meanwhile.

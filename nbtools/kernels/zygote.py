@@ -4,10 +4,12 @@ A program of its own, run by the interpreter that the kernels shall have, which 
 nothing of nbtools: besides what it is told to load it imports the standard library and
 the three files beside it. What it forks behaves as `python -m MODULE ARGS` started anew.
 
-    python zygote.py '{"listen": FD, "path": PATH, "preload": [...], "idle": SECONDS}'
+    python zygote.py '{"listen": FD, "path": PATH, "base": [...], "preload": [...],
+                       "idle": SECONDS}'
 
 Whoever connects to the listening socket sends one request and hears `{"pid": ...}`, then
-`{"exit": status}`. The connection is the process's lifeline: when it is closed early the
+`{"exit": status}`; or why there is no process: `{"gone": ...}`, ask another zygote, or
+`{"unfit": ...}`, start it without one. The connection is the process's lifeline: when it is closed early the
 process is ended, unless it asked to be `detached`. `PATH.json` says how the zygote
 stands, `PATH.learned` what its children had to import besides.
 """
@@ -15,10 +17,12 @@ stands, `PATH.learned` what its children had to import besides.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import importlib.util
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -76,12 +80,15 @@ class Zygote:
         self._children: dict[int, Child] = {}
         self._doomed: dict[int, float] = {}  # pid -> when to kill it
         self._open = True
+        self._news = False  # whether a child has ended since we asked what is to be learned
         self._last = time.monotonic()
 
     # -- loading --------------------------------------------------------------------
 
     def load(self) -> None:
         """Import what was asked for and what was learned; refuse what does not stand a fork."""
+        self._import(self._config["base"])
+        self._modules.note_base()
         self._import(self._config["preload"])
         self._import(self._modules.learned())
         self._settle()
@@ -129,11 +136,39 @@ class Zygote:
             if self._children:
                 self._last = now
             left = self._last + self._idle - now
-            if left <= 0:
-                break
-            for key, _ in self._selector.select(0.1 if self._doomed else left):
+            if left <= 0 and self._vanish():
+                return
+            events = self._selector.select(self._patience(max(left, 0.1)))
+            for key, _ in events:
                 key.data()
-        self._close()
+            if not events:
+                self._learn()
+
+    def _patience(self, left: float) -> float:
+        if self._news:
+            return 0.0  # who waits for a fork, or to hear of an end, goes first
+        return 0.1 if self._doomed else left
+
+    def _learn(self) -> None:
+        if self._news and (names := self._modules.learned()):
+            self._import(names)
+            self._settle()
+        self._news = False
+
+    def _vanish(self) -> bool:
+        """Remove the socket, unless somebody is just about to use it."""
+        path = Path(self._config["path"])
+        with path.with_suffix(".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if self._selector.select(0):
+                return False
+            for suffix in (".sock", ".json", ".log"):
+                path.with_suffix(suffix).unlink(missing_ok=True)
+            self._close()
+        return True
 
     def _kill(self, now: float) -> None:
         for pid in [pid for pid, when in self._doomed.items() if when <= now]:
@@ -156,20 +191,33 @@ class Zygote:
         try:
             connection.settimeout(5.0)
             request, fds = wire.receive(connection)
-        except (OSError, ValueError, EOFError):
+            if not (request.get("stop") or (request.keys() >= forked.NEEDED and len(fds) >= 3)):
+                raise ValueError("this is no request")
+        except (OSError, ValueError, EOFError, AttributeError):
             connection.close()
             return
         self._last = time.monotonic()
-        gone = "asked to stop" if request.get("stop") else self._modules.changed()
-        if not gone:
+        answer = {"gone": "asked to stop"} if request.get("stop") else self._unfit(request)
+        if not answer and not _closed(connection):
             self._fork(connection, request, fds)
             return
         with contextlib.suppress(OSError):
-            wire.send(connection, {"gone": gone})
+            wire.send(connection, answer)
         connection.close()
         for fd in fds:
             os.close(fd)
-        self._close()
+        if "gone" in answer:
+            self._close()
+
+    def _unfit(self, request: dict[str, Any]) -> dict[str, str]:
+        """Why a fork of this process is not what was asked for, or {}."""
+        if changed := self._modules.changed():
+            return {"gone": changed}
+        if not os.path.isdir(request["cwd"]):  # noqa: PTH112 - the error is for Popen to raise
+            return {"unfit": f"there is no folder {request['cwd']}"}
+        own = forked.beside(forked.in_front(request))
+        shadowed = self._modules.shadowed(own)
+        return {"unfit": f"{shadowed} lies in {request['cwd']}"} if shadowed else {}
 
     def _fork(self, connection: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
         pid = os.fork()
@@ -179,7 +227,10 @@ class Zygote:
             connection.close()
             for other in self._children.values():
                 other.close()
-            forked.become(request, fds, self._modules.path)
+            try:
+                forked.become(request, fds, self._modules.path)
+            finally:  # a child never goes on here, whatever happens to it
+                os._exit(1)
         for fd in fds:
             os.close(fd)
         child = Child(pid, connection, request)
@@ -211,14 +262,18 @@ class Zygote:
             for path in child.leavings:
                 Path(path).unlink(missing_ok=True)
         child.close()
-        if names := self._modules.learned():
-            self._import(names)
-            self._settle()
+        self._news = True
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Whether whoever asked has given up waiting: the process would be nobody's."""
+    return bool(select.select([connection], [], [], 0)[0])  # it has nothing more to say
 
 
 def main() -> None:
     """Load, serve, end."""
-    sys.path.pop(0)  # this folder: its files are no modules for notebooks
+    if not sys.flags.safe_path:
+        sys.path.pop(0)  # this folder: its files are no modules for notebooks
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     zygote = Zygote(json.loads(sys.argv[-1]))

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from nbtools.errors import RequestError
 from nbtools.kernels import wire
-from nbtools.kernels.fork import Fork, Program
+from nbtools.kernels.fork import Fork, Program, Unfit
 
 #: variables that differ from one terminal, job or kernel to the next and that no module
 #: is known to read when it is imported; any other belongs to a zygote's key.
@@ -46,19 +46,25 @@ class Spec:
     preload: tuple[str, ...]  #: modules, in the order in which they are imported
     env: tuple[tuple[str, str], ...]  #: the environment that modules may have read
     options: tuple[str, ...] = ()  #: the interpreter's own, such as -Xfrozen_modules=off
+    base: tuple[str, ...] = ()  #: loaded first, by any such process, whatever its folder holds
 
     @classmethod
     def of(
-        cls, python: str, preload: tuple[str, ...], env: Mapping[str, str], options: tuple[str, ...]
+        cls,
+        python: str,
+        preload: tuple[str, ...],
+        env: Mapping[str, str],
+        options: tuple[str, ...],
+        base: tuple[str, ...] = (),
     ) -> Spec:
         """The zygote for a process that is to have this environment."""
         lasting = tuple(sorted((k, v) for k, v in env.items() if not PASSING.fullmatch(k)))
-        return cls(python=python, preload=preload, env=lasting, options=options)
+        return cls(python=python, preload=preload, env=lasting, options=options, base=base)
 
     @property
     def key(self) -> str:
         """Its name, the same for the same zygote."""
-        parts = [self.python, self.preload, self.env, self.options, _place()]
+        parts = [self.python, self.base, self.preload, self.env, self.options, _place()]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -97,7 +103,7 @@ class Zygotes:
             connection.settimeout(max(5.0, deadline - time.monotonic()))
             try:
                 return Fork.ask(connection, program)
-            except TimeoutError:
+            except (TimeoutError, Unfit):
                 return None
             except (OSError, EOFError, LookupError):
                 continue
@@ -151,7 +157,8 @@ class Zygotes:
                 listen.bind(str(path))
                 path.chmod(0o600)
                 listen.listen(128)
-                self._begin(spec, listen.fileno())
+                with contextlib.suppress(OSError):  # what cannot be begun cannot be connected to
+                    self._begin(spec, listen.fileno())
         return _connected(path)
 
     def _begin(self, spec: Spec, listen: int) -> None:
@@ -160,6 +167,7 @@ class Zygotes:
         config = {
             "listen": listen,
             "path": str(path),
+            "base": spec.base,
             "preload": spec.preload,
             "idle": self._idle,
         }
