@@ -2,8 +2,11 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import textwrap
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,42 @@ def test_the_readme_names_commands_that_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\bmake (\w+)", text):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE) or target == "and", target
+
+
+def masked(text):
+    """The lines of a summary without what differs from run to run and from machine to machine."""
+    for pattern, mask in (
+        (r"train-\d{8}-\d{6}-\w{4}", "JOB"),
+        (r"(?m)^(  )\S*nbtools ", r"\1nbtools "),
+        (r"device_used=\w+", "device_used=DEVICE"),
+        (r"[▁-█]+", "BARS"),
+        (r"\d+(\.\d+)?(e-?\d+)?", "N"),
+    ):
+        text = re.sub(pattern, mask, text)
+    return text.splitlines()
+
+
+def test_the_demo_ends_as_the_readme_shows(tmp_path):
+    (shown,) = re.findall(r"ends like this.*?\n\n((?:    .*\n)+)", (ROOT / "README.md").read_text())
+    (command,) = re.findall(r"nbtools (run templates.*)", (ROOT / "Makefile").read_text())
+    shutil.copytree(ROOT / "templates", tmp_path / "templates")
+    (tmp_path / ".nbtools").mkdir()
+    environ = {name: value for name, value in os.environ.items() if name != "NBTOOLS_STORE"}
+    done = subprocess.run(
+        [BIN / "nbtools", *command.split()],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert masked(done.stdout) == masked(textwrap.dedent(shown))
+
+
+def test_the_readme_names_every_setting():
+    from nbtools.settings import SURROUNDINGS, Settings
+
+    text = (ROOT / "README.md").read_text()
+    (named,) = re.findall(r"holds\s+defaults: (.*?)\.\n", text, re.DOTALL)
+    assert re.findall(r"`(\w+)`", named) == [
+        f.name for f in fields(Settings) if f.name not in SURROUNDINGS
+    ]
 
 
 def test_make_demo_runs_what_the_readme_shows():
