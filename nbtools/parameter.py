@@ -17,6 +17,7 @@ from typing import Any
 from nbtools.errors import RequestError
 from nbtools.value import MISFIT, fit, plain, show, takes_box
 
+_MAGIC = re.compile(r"\s*(\w+\s*=\s*)?[%!]")
 #: stands for a default that is no literal, such as `Path.home()`: only running it would tell.
 COMPUTED = object()
 
@@ -102,8 +103,9 @@ def parse(source: str) -> tuple[Parameter, ...]:
 def _tree(source: str) -> tuple[ast.Module, list[str]]:
     """The syntax tree without IPython's magics, which are not Python, and the lines it is of.
 
-    What starts with % or ! is a magic only where Python stumbles over it: in a string, or in
-    an expression over several lines, it is not. The lines keep their numbers.
+    What starts with % or !, or assigns such a thing, is a magic only where Python stumbles
+    over it: in a string, or in an expression over several lines, it is not. The lines keep
+    their numbers.
     """
     lines = re.split(r"\r\n?|\n", source)
     while True:
@@ -111,7 +113,7 @@ def _tree(source: str) -> tuple[ast.Module, list[str]]:
             return ast.parse("\n".join(lines) + "\n"), lines
         except SyntaxError as error:
             at = (error.lineno or 0) - 1
-            if not 0 <= at < len(lines) or lines[at].lstrip()[:1] not in ("%", "!"):
+            if not 0 <= at < len(lines) or not _MAGIC.match(lines[at]):
                 raise
             # In a block something must stay; at the top an indented line is wrong again.
             indent = "" if isinstance(error, IndentationError) else _indent(lines[at])

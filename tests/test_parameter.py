@@ -95,6 +95,7 @@ def test_a_percent_sign_in_an_expression_is_no_magic():
         "!echo it's (",
         "if colab:\n    !pip install numpy\n    %cd /content",
         "  %time\n%%capture",
+        "files = !ls\nhere = %pwd",
     ],
 )
 def test_magics_of_every_shape_are_passed_over(magic):
