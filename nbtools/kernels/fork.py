@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from nbtools.kernels import wire
 
@@ -77,9 +77,7 @@ class Fork:
                 fds = [*streams, *([] if program.detached else [end]), *program.keep]
                 wire.send(connection, program.request(), fds)
             reply, passed = wire.receive(connection)
-            if "unfit" in reply:
-                raise Unfit(reply["unfit"])
-            pid = int(reply["pid"])
+            pid = _pid(reply)
         except BaseException:
             os.close(lifeline)
             connection.close()
@@ -141,6 +139,12 @@ async def ended(pid: int) -> None:
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
+
+
+def _pid(reply: Mapping[str, Any]) -> int:
+    if "unfit" in reply:
+        raise Unfit(reply["unfit"])
+    return int(reply["pid"])
 
 
 def _fileno(stream: int | IO[bytes] | None, number: int, null: int) -> int:

@@ -5,6 +5,8 @@ Part of the zygote program: imports the standard library only.
 
 from __future__ import annotations
 
+import builtins
+import contextlib
 import importlib
 import json
 import os
@@ -12,7 +14,9 @@ import select
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 THREADS = "it starts threads, which a fork would lose"
 #: seconds for the forked process that tries whether forking works.
@@ -42,6 +46,50 @@ def rehearse() -> None:
     """Do once what every IPython kernel would do anew: patterns compiled here are there."""
     if transformer := sys.modules.get("IPython.core.inputtransformer2"):
         transformer.TransformerManager().transform_cell("%time x = !ls\nprint(x?)\n")
+
+
+@contextlib.contextmanager
+def noting_who_asks(askers: set[str]) -> Iterator[None]:
+    """Note modules that ask, while they are imported, whether this is IPython.
+
+    It is not here, and it will be in a child: there they must be imported anew. With the
+    module that asks goes what of its own package was just importing it.
+    """
+
+    def asked(*_: object) -> Any:
+        frame = sys._getframe(1)
+        package = ""
+        while frame := frame.f_back:  # type: ignore[assignment]
+            name = frame.f_globals.get("__name__", "")
+            if frame.f_code.co_name == "<module>" and name != "__main__":
+                package = package or name.partition(".")[0]
+                if name.partition(".")[0] == package:
+                    askers.add(name)
+
+    shell: Any = getattr(sys.modules.get("IPython.core.interactiveshell"), "InteractiveShell", None)
+    if shell is None:
+        yield
+        return
+
+    def get_ipython() -> Any:
+        asked()
+        raise NameError("name 'get_ipython' is not defined")
+
+    shell.initialized = classmethod(asked)
+    builtins.get_ipython = get_ipython  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del shell.initialized, builtins.get_ipython  # type: ignore[attr-defined]
+
+
+def forget(askers: set[str]) -> None:
+    """Have modules imported anew by whoever asks for them next."""
+    for name in askers:
+        package, _, last = name.rpartition(".")
+        sys.modules.pop(name, None)
+        with contextlib.suppress(KeyError, AttributeError):
+            delattr(sys.modules[package], last)
 
 
 def canary() -> str:
@@ -95,6 +143,7 @@ class Modules:
     def __init__(self, path: str) -> None:
         self.path = path  #: children append here what they had to import
         self._stamps: dict[str, object] = {}
+        self.askers: set[str] = set()  #: see `noting_who_asks`
         self._base: set[str] = set()
         self._tried: set[str] = set()
         self._read = 0

@@ -21,13 +21,15 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Float, List, Unicode
 
 from nbtools.kernels.fork import Fork, Program, ended
-from nbtools.kernels.zygotes import Spec, Zygotes, can_fork, private
+from nbtools.kernels.zygotes import Spec, Zygotes, can_fork, connected, private
 from nbtools.settings import Settings
 
 #: the modules that launch IPython's kernel.
-LAUNCHERS = ("ipykernel_launcher", "ipykernel")
+LAUNCHERS = {"ipykernel_launcher", "ipykernel"}
 #: what the launchers load before the working folder counts.
 BASE = ("ipykernel.kernelapp",)
+#: what ipykernel tells matplotlib to use when nobody says otherwise.
+INLINE = "module://matplotlib_inline.backend_inline"
 #: seconds to wait for a kernel to end by itself before whoever asked looks again.
 MOMENT = 1.0
 CHANNELS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
@@ -56,9 +58,12 @@ class WarmProvisioner(LocalProvisioner):
         preload = kwargs.pop("preload", None) or self.preload
         patience = float(kwargs.pop("patience", self.patience))
         made = None
-        if self._private and (launch := Launch.of(cmd)):
+        if thaw := kwargs.pop("thaw", ""):
+            made = await asyncio.to_thread(self._thawed, thaw, Launch.of(cmd), kwargs)
+        elif self._private and (launch := Launch.of(cmd)):
             program = launch.program(kwargs, self._leavings())
-            spec = Spec.of(launch.python, tuple(preload), program.env, launch.options, BASE)
+            env = {"MPLBACKEND": INLINE, **program.env}  # as the kernel will set it
+            spec = Spec.of(launch.python, tuple(preload), env, launch.options, BASE)
             settings = Settings.load()
             zygotes = Zygotes(settings.runtime, settings.idle)
             # In a thread: a server that starts a kernel goes on serving meanwhile.
@@ -69,6 +74,14 @@ class WarmProvisioner(LocalProvisioner):
         self.cwd = kwargs.get("cwd") or Path.cwd()
         await self._bound()
         return self.connection_info
+
+    def _thawed(self, path: str, launch: Launch | None, kwargs: dict[str, Any]) -> Fork:
+        """Go on from the state of another kernel, frozen at `path`."""
+        connection = connected(Path(path))
+        if connection is None or launch is None:
+            raise RuntimeError(f"its checkpoint {path} is gone")
+        connection.settimeout(30.0)
+        return Fork.ask(connection, launch.program(kwargs, self._leavings()))
 
     async def wait(self) -> int | None:
         """Wait for its end without asking again and again."""
@@ -110,7 +123,7 @@ class Launch:
         options = tuple(itertools.takewhile(lambda part: part.startswith(("-X", "-W")), cmd[1:]))
         rest = cmd[1 + len(options) :]
         python = shutil.which(cmd[0])
-        if rest[:1] != ["-m"] or rest[1] not in LAUNCHERS or python is None:
+        if rest[:1] != ["-m"] or not set(rest[1:2]) & LAUNCHERS or python is None:
             return None
         return cls(python, options, tuple(rest[2:]))
 

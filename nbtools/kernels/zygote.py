@@ -9,9 +9,9 @@ the three files beside it. What it forks behaves as `python -m MODULE ARGS` star
 
 Whoever connects to the listening socket sends one request and hears `{"pid": ...}`, then
 `{"exit": status}`; or why there is no process: `{"gone": ...}`, ask another zygote, or
-`{"unfit": ...}`, start it without one. The connection is the process's lifeline: when it is closed early the
-process is ended, unless it asked to be `detached`. `PATH.json` says how the zygote
-stands, `PATH.learned` what its children had to import besides.
+`{"unfit": ...}`, start it without one. The connection is the process's lifeline: when it is
+closed early the process is ended, unless it asked to be `detached`. `PATH.json` says how
+the zygote stands, `PATH.learned` what its children had to import besides.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class Zygote:
 
     def _import(self, names: list[str]) -> None:
         names = [name for name in names if name not in self._refused]
-        refused = loading.load(names)
+        with loading.noting_who_asks(self._modules.askers):
+            refused = loading.load(names)
         self._refused.update(refused)
         unforkable = loading.canary() if names else ""
         if unforkable:
@@ -103,6 +104,9 @@ class Zygote:
 
     def _start_over(self, name: str, reason: str) -> None:
         """A thread cannot be undone: begin again without the module that started it."""
+        if self._children:  # theirs is this process; whoever asks next begins another
+            self._close()
+            return
         config = {**self._config, "refused": {**self._refused, name: reason}}
         os.set_inheritable(self._listen.fileno(), True)  # noqa: FBT003
         os.execv(sys.executable, [*sys.orig_argv[:-1], json.dumps(config)])  # noqa: S606
@@ -191,9 +195,10 @@ class Zygote:
         try:
             connection.settimeout(5.0)
             request, fds = wire.receive(connection)
-            if not (request.get("stop") or (request.keys() >= forked.NEEDED and len(fds) >= 3)):
-                raise ValueError("this is no request")
-        except (OSError, ValueError, EOFError, AttributeError):
+        except (OSError, ValueError, EOFError):
+            connection.close()
+            return
+        if not ("stop" in request or (forked.NEEDED <= set(request) and len(fds) >= 3)):
             connection.close()
             return
         self._last = time.monotonic()
@@ -228,6 +233,7 @@ class Zygote:
             for other in self._children.values():
                 other.close()
             try:
+                loading.forget(self._modules.askers)
                 forked.become(request, fds, self._modules.path)
             finally:  # a child never goes on here, whatever happens to it
                 os._exit(1)

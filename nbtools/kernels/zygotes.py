@@ -129,7 +129,7 @@ class Zygotes:
         """End the zygote of that key, or all; processes at work go on. Returns how many."""
         stopped = 0
         for path in sorted(self._folder.glob(f"{key or '*'}.sock")):
-            if connection := _connected(path):
+            if connection := connected(path):
                 with contextlib.suppress(OSError, EOFError, ValueError), connection:
                     connection.settimeout(60.0)
                     wire.send(connection, {"stop": True})
@@ -143,12 +143,12 @@ class Zygotes:
 
     def _connect(self, spec: Spec) -> socket.socket | None:
         path = self._folder / f"{spec.key}.sock"
-        if found := _connected(path):
+        if found := connected(path):
             return found
         private(self._folder)
         with (self._folder / f"{spec.key}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two that start at the same time share one
-            if found := _connected(path):
+            if found := connected(path):
                 return found
             self._make_room()
             path.unlink(missing_ok=True)
@@ -159,7 +159,7 @@ class Zygotes:
                 listen.listen(128)
                 with contextlib.suppress(OSError):  # what cannot be begun cannot be connected to
                     self._begin(spec, listen.fileno())
-        return _connected(path)
+        return connected(path)
 
     def _begin(self, spec: Spec, listen: int) -> None:
         path = self._folder / spec.key
@@ -245,7 +245,8 @@ def private(folder: Path) -> Path:
     return folder
 
 
-def _connected(path: Path) -> socket.socket | None:
+def connected(path: Path) -> socket.socket | None:
+    """A connection to whoever listens at this socket, or None."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(str(path))

@@ -135,6 +135,7 @@ def specs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jupyter")
     write_spec(folder, "warm")
     write_spec(folder, "warm-numpy", ["numpy", "matplotlib.pyplot", "matplotlib_inline"])
+    write_spec(folder, "asking", ["asking.calm", "asking.auto"])
     write_spec(folder, "warm-torch", ["numpy", "torch"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder))

@@ -1,6 +1,10 @@
 """What a zygote loads, what it refuses, and what it learns."""
 
+import os
+
 import pytest
+
+from tests.kernels.conftest import until
 
 pytestmark = pytest.mark.slow
 LOADED = "import json, sys; print(json.dumps([n for n in {names} if n in sys.modules]))"
@@ -59,7 +63,7 @@ def test_what_children_had_to_import_besides_the_next_have(forks):
     assert forks.run(loaded, preload=["package"]) == []
     forks.run(code, preload=["package"])
     pid = forks.zygote().pid
-    assert forks.run(loaded, preload=["package"]) == ["package.part", "wave"]
+    until(lambda: forks.run(loaded, preload=["package"]) == ["package.part", "wave"])
     assert forks.zygote().pid == pid
     (package / "part.py").write_text("changed = True")
     code = "import package.part; print(package.part.changed)"
@@ -77,10 +81,17 @@ def test_learning_what_starts_threads_is_undone(forks):
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "busy.py").write_text(THREAD)
+    calm = forks.begin("import time; time.sleep(1); print('done')", preload=["package"])
     forks.run("import package.busy", preload=["package"])
     loaded = LOADED.format(names=["package", "package.busy"])
-    assert forks.run(loaded, preload=["package"]) == ["package"]
-    assert list(forks.zygote().refused) == ["package.busy"]
+
+    def refused():
+        assert forks.run(loaded, preload=["package"]) == ["package"]
+        return list(forks.zygote().refused) == ["package.busy"]
+
+    until(refused)
+    assert calm.wait(60) == 0, "it is told how it ended all the same"
+    assert calm.out.read_text() == "done\n"
 
 
 def test_a_child_that_ends_while_the_zygote_loads_is_told_as_it_ended(forks):
@@ -93,3 +104,23 @@ def test_a_child_that_ends_while_the_zygote_loads_is_told_as_it_ended(forks):
     other = forks.begin("import time, os; time.sleep(2.2); os._exit(7)", preload=["package"])
     assert teacher.wait(60) == 0
     assert other.wait(60) == 7
+
+
+@pytest.mark.parametrize("asks", ["from IPython import get_ipython", ""])
+def test_a_module_that_looks_for_ipython_when_imported_finds_it(kernel, tmp_path, asks):
+    """tqdm.auto and matplotlib's inline backend do."""
+    package = tmp_path / "lib/asking"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("loaded = []")
+    (package / "auto.py").write_text("from asking.inner import found")
+    (package / "inner.py").write_text(
+        f"import asking\n{asks}\nasking.loaded.append(1)\n"
+        "try:\n    found = get_ipython() is not None\nexcept NameError:\n    found = False"
+    )
+    (package / "calm.py").write_text("calm = True")
+    made = kernel("asking", env={**os.environ, "PYTHONPATH": str(tmp_path / "lib")})
+    assert made.run("import sys; print('asking' in sys.modules, 'asking.calm' in sys.modules)") == (
+        "True True\n"
+    )
+    assert made.run("from asking.auto import found; print(found)") == "True\n"
+    assert made.run("from asking import auto, loaded; print(auto.found, loaded)") == "True [1, 1]\n"
