@@ -41,6 +41,7 @@ def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     signals()
+    _place(request["cwd"])
     _chance()
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False  # what the zygote would clean up is not ours to clean up
@@ -75,6 +76,7 @@ def beside(folder: str) -> set[str]:
 
 
 def descriptors(fds: list[int], lifeline: bool) -> list[int]:
+    """Be a session of its own with these streams; the descriptors that are left to keep."""
     os.setsid()
     for number, fd in enumerate(fds[:3]):
         os.dup2(fd, number)
@@ -93,9 +95,17 @@ def _watch(lifeline: int) -> None:
 
 
 def signals() -> None:
+    """Handle signals as a new Python does."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _place(cwd: str) -> None:
+    """What multiprocessing noted when it was loaded is what it would note here."""
+    if multiprocessing := sys.modules.get("multiprocessing.process"):
+        multiprocessing.ORIGINAL_DIR = cwd  # type: ignore[attr-defined]
+        multiprocessing.current_process().authkey = os.urandom(32)
 
 
 def _chance() -> None:
