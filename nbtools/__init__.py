@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nbtools.batch import run_many
     from nbtools.errors import NbtoolsError, NotebookFailed
     from nbtools.experiments import (
         ExperimentRun,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         use_artifact,
     )
     from nbtools.jobs import run, submit
+    from nbtools.request import Request
 
 __version__ = "0.1.0"
 
@@ -54,6 +56,8 @@ _WHERE = {
     "start_run": "experiments",
     "use_artifact": "experiments",
     "run": "jobs",
+    "run_many": "batch",
+    "Request": "request",
     "submit": "jobs",
 }
 
@@ -61,6 +65,7 @@ __all__ = [
     "ExperimentRun",
     "NbtoolsError",
     "NotebookFailed",
+    "Request",
     "__version__",
     "end_run",
     "get_experiment_df",
@@ -72,6 +77,7 @@ __all__ = [
     "log_time_series_metrics",
     "output_path",
     "run",
+    "run_many",
     "start_run",
     "submit",
     "use_artifact",

@@ -7,6 +7,7 @@ they kill, and nothing that was started outlives the execution.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import logging
@@ -30,12 +31,15 @@ from nbtools.states import JobState
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+    from nbtools.checkpoint import Checkpoints
     from nbtools.progress import Progress
 
 #: seconds between an interrupt and the kill that follows when it is not heeded.
 GRACE = 5.0
 #: seconds between looks at limits and at whether to stop.
 PULSE = 0.2
+#: seconds that what is executed unseen may take.
+PATIENCE = 30.0
 #: papermill's, so that its --log-output and --log-level hold here too.
 logger = logging.getLogger("papermill")
 
@@ -56,6 +60,8 @@ class Launch:
     warm: bool = True  #: from a zygote, where it is an IPython kernel and this is Linux
     preload: tuple[str, ...] = ()  #: what the zygote shall have loaded
     patience: float = 60.0  #: seconds to wait for a zygote that is loading
+    thaw: str = ""  #: go on from the kernel that is frozen at this socket
+    setup: str = ""  #: executed there first, unseen
     startup_timeout: float = 60.0  #: seconds until the kernel must answer
     options: dict[str, Any] = field(default_factory=dict)  #: for nbclient
 
@@ -109,13 +115,15 @@ class Client(Screen):
         self._process: Any = None  #: the kernel's, or None where it is not on this machine
         self._ooms = _out_of_memory()
         self.echo = Echo()
+        self.checkpoints: Checkpoints | None = None
 
     async def run_cells(self, first: int = 0) -> None:
         """Execute every cell from `first` on; raises Stopped when one did not end well."""
-        guard = asyncio.create_task(self._guard())
+        starting = asyncio.create_task(self._start())
+        guard = asyncio.create_task(self._guard(starting))
         try:
             with self._reasons(), self._signals():
-                await self._start()
+                await starting
                 for index, cell in enumerate(self.nb.cells[first:], first):
                     self._cell = index + 1
                     await self._run_cell(cell, index)
@@ -135,6 +143,8 @@ class Client(Screen):
         if launch.warm and spec.language == "python" and not _provisioner(spec):
             spec.metadata = {**spec.metadata, "kernel_provisioner": WARM}
             more = {"preload": launch.preload, "patience": launch.patience}
+        if launch.thaw:
+            more = {"thaw": launch.thaw}
         resource_path = self.resources.get("metadata", {}).get("path") or None
         if resource_path:
             more["cwd"] = resource_path
@@ -144,6 +154,8 @@ class Client(Screen):
         self.kc.start_channels(hb=False)
         self.kc.allow_stdin = False
         await self._ready()
+        if launch.thaw:
+            await self._silently(launch.setup)
 
     async def _ready(self) -> None:
         """Wait until the kernel answers, and is heard: both its channels must be there."""
@@ -169,6 +181,25 @@ class Client(Screen):
             message: dict[str, Any] = await channel.get_msg(timeout=timeout)
             if message["parent_header"].get("msg_id") == asked:
                 return message
+
+    async def _silently(self, code: str, expression: str = "''") -> str:
+        """Execute unseen; the value of `expression`, which is text, or how that failed."""
+        asked = self.kc.execute(
+            code, silent=True, store_history=False, user_expressions={"value": expression}
+        )
+        reply = (await self._hear(self.kc.shell_channel, asked, PATIENCE))["content"]
+        value = reply.get("user_expressions", {}).get("value", reply)
+        if value["status"] == "error":
+            return f"{value['ename']}: {value['evalue']}"
+        return str(ast.literal_eval(value["data"]["text/plain"]))
+
+    async def _freeze(self, cell: NotebookNode, index: int) -> None:
+        """Keep the state after a cell, where that is asked for and possible."""
+        if self.checkpoints is None or not self.checkpoints.wanted(cell):
+            return
+        if reason := await self._silently("", self.checkpoints.expression(index)):
+            self._progress.note(f"no checkpoint after cell {index + 1}: {reason}")
+            self.checkpoints = None  # the next would meet the same
 
     async def _end(self) -> None:
         """No kernel, no channel and nothing that the kernel started is left."""
@@ -220,6 +251,7 @@ class Client(Screen):
             self._cell_begin = None
         self.settle()
         self._progress.cell_complete(cell, index)
+        await self._freeze(cell, index)
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """Hear a message of the kernel; the last line of a stream is worth observing."""
@@ -241,6 +273,10 @@ class Client(Screen):
             yield
         except _CleanExit:
             return
+        except asyncio.CancelledError:
+            if self._stopped:  # before there was a kernel
+                raise self._stopped from None
+            raise
         except DeadKernelError as error:
             if self._stopped:  # we killed it ourselves
                 raise self._stopped from None
@@ -255,7 +291,7 @@ class Client(Screen):
             reason = f"the kernel {self.kernel_name!r} did not start: {_first_line(str(error))}"
             raise Stopped(JobState.FAILED, reason) from error
 
-    async def _guard(self) -> None:
+    async def _guard(self, starting: asyncio.Task[None]) -> None:
         """Watch over limits and requests to stop: interrupt first, then kill."""
         while self._stopped is None:
             await asyncio.sleep(PULSE)
@@ -263,6 +299,9 @@ class Client(Screen):
             pid = getattr(self._process, "pid", 0)
             due = self._due(time.monotonic() - begin if begin else 0.0, pid)
             self._stopped = self._stopped or due
+        if not starting.done():
+            starting.cancel()
+            return
         for _ in range(2):  # the second for a cell that swallowed the first
             if self.km is not None and await self.km.is_alive() and self._cell_begin:
                 await self.km.interrupt_kernel()

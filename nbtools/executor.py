@@ -34,6 +34,10 @@ class Task:
     cell_timeout: float = 0.0  #: seconds for each cell; 0: no limit
     memory: int = 0  #: bytes that the kernel and what it started may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    checkpoint: str = ""  #: keep the kernel's state: after all `cells`, or those `tagged`
+    first: int = 0  #: the first cell to execute, from 0: the others are as they shall be
+    thaw: str = ""  #: where the kernel is frozen that has executed them
+    setup: str = ""  #: code to execute there first, unseen
     report_wanted: bool = True  #: make a page of the executed notebook
     warm: bool = True  #: fork the kernel from a process that has its imports loaded
     preload: tuple[str, ...] = ()  #: those imports

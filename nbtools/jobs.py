@@ -54,6 +54,12 @@ class SubmittedJob(Job):
         """Ask it to stop; wait() tells when it has."""
         return Jobs.open().cancel(self.name)
 
+    def resume(self, checkpoint: str = "") -> SubmittedJob:
+        """Begin a job that goes on where this one stopped; see `nbtools.resume`."""
+        from nbtools.resume import resume
+
+        return resume(Jobs.open(), self.name, checkpoint)
+
     @property
     def outputs(self) -> Outputs:
         """What it has left behind so far."""
@@ -85,10 +91,22 @@ class Jobs:
         return self.begin(plan(request, self.settings, self.clock()))
 
     def begin(self, made: Plan) -> SubmittedJob:
-        """Remember the job of a request that was found in order, and hand it over."""
+        """Remember the job of a request that was found in order, and hand it over.
+
+        With `cache`, a job that succeeded with the same before is returned instead.
+        """
+        from nbtools import cache
+
         now = self.clock()
+        inputs = [lineage.find(self.store, name) for name in made.request.inputs]
+        same = cache.fingerprint(made, inputs)
+        if made.request.cache and (found := cache.find(self.store, same)):
+            return _submitted(found)
+        made = replace(made, job=replace(made.job, fingerprint=same))
         with self.store.write():
             self._remember(made, made.request.resume, now)
+            for artifact in inputs:
+                lineage.read(self.store, artifact, made.job.name, now)
             made.lay_out()  # inside: a full disk leaves no job without its files
         name, executor = made.job.name, self._executor(made.job.executor)
         try:
@@ -285,6 +303,11 @@ def submit(
     executor: str = "",
     timeout: float = 0.0,
     cell_timeout: float = 0.0,
+    memory: int = 0,
+    threads: int = 0,
+    checkpoint: str = "",
+    cache: bool = False,
+    inputs: Iterable[str] = (),
     allow_unknown: bool = False,
 ) -> SubmittedJob:
     """Begin to execute a notebook and return its job at once; it outlives this process.
@@ -306,6 +329,11 @@ def submit(
         executor=executor,
         timeout=timeout,
         cell_timeout=cell_timeout,
+        memory=memory,
+        threads=threads,
+        checkpoint=checkpoint,
+        cache=cache,
+        inputs=tuple(inputs),
         allow_unknown=allow_unknown,
     )
     return Jobs.open().submit(request)

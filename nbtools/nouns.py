@@ -110,6 +110,8 @@ class Job:
     cell: int = 0  #: the last cell begun, from 1
     cells: int = 0  #: how many cells there are
     error: str = ""  #: one sentence: why it did not succeed
+    note: str = ""  #: one sentence: what is worth knowing of how it was executed
+    fingerprint: str = ""  #: the same where notebook, parameters, environment and inputs are
     create_time: datetime | None = None  #: UTC
     start_time: datetime | None = None  #: UTC; when its kernel was asked for
     end_time: datetime | None = None  #: UTC

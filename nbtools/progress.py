@@ -6,6 +6,7 @@ transcript, and the notebook itself is written once, at its end.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ class Progress(NotebookExecutionManager):  # type: ignore[misc]
         self._transcript: Transcript | None = None
         super().__init__(nb, **options)
 
-    def notebook_start(self, **_: Any) -> None:
-        """Begin the record anew."""
+    def notebook_start(self, keep: int = 0, **_: Any) -> None:
+        """Begin the record anew, but for the first `keep` cells, which have been executed."""
+        kept = deepcopy(self.nb.cells[:keep])
         super().notebook_start()
+        self.nb.cells[:keep] = kept
         if self._path is not None:
             self._transcript = Transcript(self._path, self.nb)
 
@@ -38,6 +41,11 @@ class Progress(NotebookExecutionManager):  # type: ignore[misc]
         super().cell_start(cell, cell_index)
         if self._transcript and cell_index is not None:
             self._transcript.begin(cell_index, cell.metadata.papermill["start_time"])
+
+    def note(self, text: str) -> None:
+        """Something that who reads the log should know."""
+        if self._transcript:
+            self._transcript.note(text)
 
     def message(self, cell_index: int, message: dict[str, Any]) -> None:
         """The kernel said something."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import nbformat
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
-from nbtools import engine, runner  # noqa: F401 - loaded here so that no fork has to
+from nbtools import engine, limits  # noqa: F401 - loaded here so that no fork has to
+from nbtools.executors import local  # noqa: F401
 from nbtools.kernels import provisioner  # noqa: F401
 
 KernelProvisionerFactory.instance()  # looks through all installed packages for entry points

@@ -40,6 +40,9 @@ class Request:
     cell_timeout: float = 0.0  #: seconds for each cell
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    checkpoint: str = ""  #: keep the state after `cells`, or after those `tagged` checkpoint
+    cache: bool = False  #: take a job that succeeded with the same before, if there is one
+    inputs: tuple[str, ...] = ()  #: artifacts or files that the notebook reads
     report: bool = True  #: make a page of the executed notebook at once
     allow_unknown: bool = False  #: inject names that the parameters cell does not have
 
@@ -94,6 +97,7 @@ def plan(request: Request, settings: Settings, now: datetime) -> Plan:
         cell_timeout=_limit("cell_timeout", request.cell_timeout or settings.cell_timeout),
         memory=int(_limit("memory", request.memory)),
         threads=int(_limit("threads", request.threads)),
+        checkpoint=_checkpoint(request.checkpoint),
         report_wanted=request.report,
         warm=settings.warm,
         preload=settings.preload or imports(notebook.data, cwd),
@@ -148,6 +152,12 @@ def _target(output: str | Path, notebook: Path) -> str:
             f"cannot write {target}: {error.strerror}; name a file in a folder that can be written"
         ) from None
     return str(target)
+
+
+def _checkpoint(mode: str) -> str:
+    if mode not in ("", "cells", "tagged"):
+        raise RequestError(f"checkpoint must be cells or tagged, or empty for none: not {mode!r}")
+    return mode
 
 
 def _limit(name: str, seconds: float) -> float:

@@ -21,7 +21,7 @@ from nbtools.executors.local import PROGRESS, STOP, TASK
 from nbtools.limits import THREADS, Limits
 from nbtools.nouns import utc_now
 from nbtools.registry import own_process
-from nbtools.settings import environment
+from nbtools.settings import Settings, environment
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
@@ -67,18 +67,30 @@ class Runner:
     def _execute(self) -> Observation:
         import nbformat
 
+        from nbtools.checkpoint import Checkpoints
         from nbtools.client import Launch, Stopped
         from nbtools.engine import execute
+        from nbtools.kernels.zygotes import private
         from nbtools.progress import write
 
         task = self._task
         nb = nbformat.reads(task.prepared.read_text(encoding="utf-8"), as_version=4)
         self._seen = replace(self._seen, cells=len(nb.cells))
-        launch = Launch(kernel=task.kernel, warm=task.warm, preload=task.preload)
+        launch = Launch(
+            kernel=task.kernel,
+            warm=task.warm,
+            preload=task.preload,
+            thaw=task.thaw,
+            setup=task.setup,
+        )
+        sockets = private(Settings.load().runtime)
+        kept = Checkpoints.of(sockets, task.job, task.checkpoint)
         end = JobState.SUCCEEDED, ""
         try:
-            execute(nb, task.transcript, launch, self._observe, self._due)
+            execute(nb, task.transcript, launch, self._observe, self._due, kept, task.first)
             write(nb, task.executed)
+            if task.thaw:
+                Checkpoints.beside(Path(task.thaw)).drop()  # nobody will want to go on from there
             task.transcript.unlink()  # all that it says is in the notebook
         except Stopped as stopped:
             end = stopped.state, str(stopped)

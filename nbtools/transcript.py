@@ -2,7 +2,7 @@
 
 One JSON object a line, appended and complete at once, so that killing whoever writes it
 loses nothing: the executed part of the notebook is made from it again (`rebuild`), and
-watchers read it as it grows (`read`). The notebook file itself is written once, at the end.
+watchers read it as it grows (`Reader`). The notebook file itself is written once, at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -35,6 +35,10 @@ class Transcript:
         """Cell number `cell`, from 0, begins; `time` is ISO 8601."""
         self._write({"cell": cell, "begin": time})
 
+    def note(self, text: str) -> None:
+        """A remark of ours."""
+        self._write({"note": text})
+
     def message(self, cell: int, message: dict[str, Any]) -> None:
         """The kernel said something while the cell was at work."""
         if message["msg_type"] not in SHOWN or message["msg_type"].startswith("comm"):
@@ -55,18 +59,27 @@ class Transcript:
             line = line[os.write(self._file, line) :]
 
 
-def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
-    """The events from `offset` on, each with the offset behind it; what is half written waits."""
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                offset += len(line)
-                yield json.loads(line), offset
-    except FileNotFoundError:
-        return
+class Reader:
+    """Reads a transcript as it grows; an open file stays readable when it is removed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def more(self) -> Iterator[dict[str, Any]]:
+        """The events that have come since; what is half written waits for the next time."""
+        if self._file is None:
+            try:
+                self._file = self._path.open("rb")
+            except FileNotFoundError:
+                return
+        for line in self._file:
+            self._rest += line
+            if self._rest.endswith(b"\n"):
+                event: dict[str, Any] = json.loads(self._rest)
+                self._rest = b""
+                yield event
 
 
 def rebuild(path: Path) -> NotebookNode | None:
@@ -80,13 +93,13 @@ def rebuild(path: Path) -> NotebookNode | None:
 
     nb: NotebookNode | None = None
     screen: Screen | None = None
-    for event, _ in read(path):
+    for event in Reader(path).more():
         if "notebook" in event:
             nb = nbformat.from_dict(event["notebook"])
             screen = Screen(nb, record_timing=False)
             continue
-        if nb is None or screen is None:
-            break
+        if nb is None or screen is None or "note" in event:
+            continue
         cell = nb.cells[event["cell"]]
         record = cell.metadata.setdefault("papermill", {})
         if "begin" in event:

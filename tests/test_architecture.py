@@ -23,7 +23,8 @@ LAYERS = [
     },
     {
         "prepare", "request", "jobs", "outputs", "experiments", "runs", "loggable", "lineage",
-        "card", "doctor", "batch",
+        "card", "doctor", "batch", "watch", "warming",
+        "resume", "cache",
     },
     {"cli"},
 ]  # fmt: skip

@@ -21,12 +21,14 @@ from nbtools.settings import Settings
 
 #: command -> (where it lies, what it does)
 COMMANDS = {
-    "run": ("run:run", "Execute a notebook and wait for its end."),
+    "run": ("run:run", "Execute notebooks and wait for their end."),
     "submit": ("run:submit", "Begin to execute a notebook and return at once."),
     "params": ("params:params", "Show a notebook's parameters."),
-    "jobs": ("jobs:jobs", "List, show and cancel jobs."),
+    "jobs": ("jobs:jobs", "List, show, cancel and resume jobs."),
+    "logs": ("logs:logs", "Show what a job has said, cell by cell."),
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
     "runs": ("runs:runs", "List and show experiment runs."),
+    "kernels": ("kernels:kernels", "List, warm up and stop the processes that fork kernels."),
     "doctor": ("doctor:doctor", "Say what is installed, where the store is, what is wrong."),
 }
 

@@ -8,9 +8,9 @@ from nbtools.cli import show
 from nbtools.jobs import Jobs
 
 
-@click.group(short_help="List, show and cancel jobs.")
+@click.group(short_help="List, show, cancel and resume jobs.")
 def jobs() -> None:
-    """List, show and cancel jobs. JOB is a name, its beginning, or `last`."""
+    """List, show, cancel and resume jobs. JOB is a name, its beginning, or `last`."""
 
 
 @jobs.command("list")
@@ -43,6 +43,30 @@ def show_(job: str, json_: bool) -> None:
         show.as_json(show.record(found))
     else:
         show.summary(all_jobs, found)
+
+
+@jobs.command("resume")
+@click.argument("job")
+@click.option(
+    "--checkpoint",
+    is_flag=False,
+    flag_value="cells",
+    default="",
+    type=click.Choice(["", "cells", "tagged"]),
+    help="Default: as it was asked for before.",
+)
+@click.option("--json", "json_", is_flag=True, help="Print for machines.")
+def resume_(job: str, checkpoint: str, json_: bool) -> None:
+    """Go on from the first cell of JOB that failed, or has changed since.
+
+    With a checkpoint the state before it is taken up at once; else the cells before are
+    executed again.
+    """
+    from nbtools.cli.run import finish
+    from nbtools.resume import resume
+
+    all_jobs = Jobs.open()
+    finish(all_jobs, resume(all_jobs, job, checkpoint), json_)
 
 
 @jobs.command("cancel")

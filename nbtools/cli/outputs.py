@@ -59,7 +59,7 @@ def open_(job: str, name: str) -> None:
     """Open a job's report, or the output file NAME, and print where it is."""
     jobs = Jobs.open()
     found = jobs.outputs(jobs.get(job))
-    path = found.paths.get(name) if name else found.report or found.notebook
+    path = found.paths.get(name) if name else jobs.report(jobs.get(job))
     if path is None:
         there = ", ".join(found.paths) or "nothing yet"
         raise NotFound(f"no output {name!r} to open: there is {there}")

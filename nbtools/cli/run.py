@@ -5,39 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbtools.cli.quantity import Duration, Size
 from nbtools.errors import NotebookFailed, RequestError
-from nbtools.nouns import Job
 from nbtools.states import JobState
 
-UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-
-
-class Duration(click.ParamType[float]):
-    """Seconds, or a number with a unit: 90, 90s, 15m, 2h, 1d."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        text = str(value)
-        number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
-        unit = text[len(number) :].strip() or "s"
-        try:
-            return float(number) * UNITS[unit]
-        except (ValueError, KeyError):
-            self.fail(f"{text!r} is no duration: write 90, 90s, 15m, 2h or 1d", param, ctx)
+if TYPE_CHECKING:
+    from nbtools.jobs import Jobs, SubmittedJob
+    from nbtools.request import Request
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that both commands have, in the library's words."""
     for option in reversed(
         [
-            click.argument("notebook"),
             click.option(
                 "-p", "--param", "params", nargs=2, multiple=True, metavar="NAME VALUE",
                 help="A parameter's value, typed as papermill does.",
@@ -59,6 +43,21 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--executor", default="", help="Who runs it. Default: local."),
             click.option("--timeout", type=Duration(), default=0.0, help="Limit for the whole."),
             click.option("--cell-timeout", type=Duration(), default=0.0, help="Limit for a cell."),
+            click.option("--memory", type=Size(), default=0, help="Limit for its kernel: 2GiB."),
+            click.option(
+                "--threads", default=0,
+                help="CPU threads for its libraries. Default: the cores, shared among -j.",
+            ),
+            click.option(
+                "--checkpoint", is_flag=False, flag_value="cells", default="",
+                type=click.Choice(["", "cells", "tagged"]),
+                help="Keep the state after each cell, or each tagged `checkpoint`: see resume.",
+            ),
+            click.option("--cache", is_flag=True, help="Use what the same job left before."),
+            click.option(
+                "--input", "inputs", multiple=True, metavar="ARTIFACT",
+                help="What the notebook reads: recorded, and part of what --cache compares.",
+            ),
             click.option(
                 "--allow-unknown", is_flag=True, help="Inject names the notebook does not have."
             ),
@@ -69,29 +68,48 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command(short_help="Execute a notebook and wait for its end.")
+@click.command(short_help="Execute notebooks and wait for their end.")
+@click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
+@click.option("-j", "--jobs", "parallel", default=0, help="So many at a time. Default: as fit.")
 @options
-def run(json_: bool, **asked: Any) -> None:
+def run(notebooks: tuple[str, ...], parallel: int, json_: bool, **asked: Any) -> None:
     """Execute NOTEBOOK with parameters, wait for its end, and say what came out.
 
-    Ctrl-C interrupts its kernel and keeps what was executed so far.
+    Several notebooks are executed side by side, each with the same parameters. Ctrl-C
+    interrupts the kernels and keeps what was executed so far.
     """
     from nbtools.cli import show
-    from nbtools.cli.progress import follow
+    from nbtools.cli.progress import follow_many
     from nbtools.jobs import Jobs
 
     jobs = Jobs.open()
-    job = _submit(jobs, asked)
+    requests = [_request(notebook, **asked) for notebook in notebooks]
+    if len(requests) > 1:
+        if asked["output"] and not Path(asked["output"]).is_dir():
+            raise RequestError("--output must be a folder when there are several notebooks")
+        ended = follow_many(requests, parallel)
+        if json_:
+            show.as_json([show.record(job) for job in ended])
+        sys.exit(NotebookFailed.exit_code if any(job.error for job in ended) else 0)
+    finish(jobs, jobs.submit(requests[0]), json_)
+
+
+def finish(jobs: Jobs, job: SubmittedJob, json_: bool) -> None:
+    """Follow a job to its end, say what came out, and leave with its exit code."""
+    from nbtools.cli import show
+    from nbtools.cli.progress import follow
+
+    if job.state.final:
+        click.echo(f"nothing executed: the same succeeded as job {job.name}", err=True)
     interrupted = False
     try:
-        job = follow(jobs, job.name)
+        job = follow(jobs, job)
     except KeyboardInterrupt:
         interrupted = True
         click.echo("\ncancelling: the kernel is interrupted, what is done is kept", err=True)
         job = jobs.get(job.name)
         if not job.state.final:
-            jobs.cancel(job.name)
-            job = follow(jobs, job.name)
+            job = follow(jobs, jobs.cancel(job.name))
     if json_:
         show.as_json(show.record(job))
     else:
@@ -103,30 +121,28 @@ def run(json_: bool, **asked: Any) -> None:
 
 
 @click.command(short_help="Begin to execute a notebook and return at once.")
+@click.argument("notebook")
 @options
-def submit(json_: bool, **asked: Any) -> None:
+def submit(notebook: str, json_: bool, **asked: Any) -> None:
     """Begin to execute NOTEBOOK and print the job's name; it goes on by itself."""
     from nbtools.cli import show
     from nbtools.jobs import Jobs
 
-    job = _submit(Jobs.open(), asked)
+    job = Jobs.open().submit(_request(notebook, **asked))
     if json_:
         show.as_json(show.record(job))
     else:
         click.echo(job.name)
 
 
-def _submit(jobs: Any, asked: dict[str, Any]) -> Job:
+def _request(notebook: str, files: Any, params: Any, raw: Any, **asked: Any) -> Request:
     import logging
 
     from nbtools.request import Request
 
     # What papermill warns of is either refused by `Notebook.check` or meant so.
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    notebook = asked.pop("notebook")
-    params = read_params(notebook, asked.pop("files"), asked.pop("params"), asked.pop("raw"))
-    job: Job = jobs.submit(Request(notebook=notebook, params=params, **asked))
-    return job
+    return Request(notebook=notebook, params=read_params(notebook, files, params, raw), **asked)
 
 
 def read_params(notebook: str, files: tuple[str, ...], typed: Any, raw: Any) -> dict[str, Any]:

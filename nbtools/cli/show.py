@@ -126,6 +126,8 @@ def summary(jobs: Jobs, job: Job) -> None:
     click.echo(f"{state(job.state)}  {job.name}  after {took}")
     if job.error:
         click.secho(text(job.error), fg="red")
+    if job.note:
+        click.echo(f"  {job.note}")
     click.echo(f"  params   {values(run.params)}")
     click.echo(f"  metrics  {values(run.metrics)}")
     series(jobs, job.experiment, job.run)
@@ -136,6 +138,8 @@ def summary(jobs: Jobs, job: Job) -> None:
     if job.state.final:
         command, notebook = program(), short(job.notebook)
         click.echo("Next:")
+        if job.error:
+            click.echo(f"  {command} jobs resume {job.name}    # from where it stopped")
         click.echo(f"  {command} outputs open {job.name}")
         click.echo(f"  {command} runs list --experiment {job.experiment}")
         click.echo(f"  {command} params {notebook}    # what to change with -p NAME VALUE")

@@ -87,8 +87,13 @@ def _wait(listen: socket.socket, keep: float) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who guards a kernel is not waited for
         while select.select([listen], [], [], keep)[0]:
             connection, _ = listen.accept()
-            request, fds = wire.receive(connection)
+            try:
+                request, fds = wire.receive(connection)
+            except (OSError, EOFError, ValueError):
+                connection.close()  # somebody only looked whether we are here
+                continue
             if request.get("stop"):
+                wire.send(connection, {"gone": "asked to stop"})
                 break
             if os.fork() == 0:
                 listen.close()
@@ -114,7 +119,7 @@ def _guard(connection: socket.socket, request: dict[str, Any], fds: list[int]) -
             os.close(fd)
         pidfd = os.pidfd_open(pid)
         wire.send(connection, {"pid": pid}, [pidfd])
-        if connection in select.select([connection, pidfd], [], [])[0]:
+        if connection.fileno() in select.select([connection.fileno(), pidfd], [], [])[0]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
@@ -142,7 +147,7 @@ def _relaunch(argv: list[str]) -> None:
     """A new kernel around the old shell: the shell is what holds the state."""
     from ipykernel.kernelapp import IPKernelApp
 
-    old = IPKernelApp.instance()
+    old: Any = IPKernelApp.instance()
     shell = old.shell
     for farewell in (old.close, old.cleanup_connection_file):
         atexit.unregister(farewell)
@@ -151,7 +156,7 @@ def _relaunch(argv: list[str]) -> None:
     kernel_class.clear_instance()  # the shell's own singleton stays: the new kernel takes it
     if history := getattr(shell, "history_manager", None):
         history.enabled = False  # its database belongs to the process that was forked
-    app = IPKernelApp.instance()
+    app: Any = IPKernelApp.instance()
     for setup in ("init_extensions", "init_code", "init_gui_pylab", "init_path"):
         setattr(app, setup, lambda: None)  # has been done, and what it did is in the state
     app.initialize(argv)

@@ -198,7 +198,7 @@ class Zygote:
         except (OSError, ValueError, EOFError):
             connection.close()
             return
-        if not ("stop" in request or (forked.NEEDED <= set(request) and len(fds) >= 3)):
+        if not ("stop" in request or (set(request) >= forked.NEEDED and len(fds) >= 3)):
             connection.close()
             return
         self._last = time.monotonic()

@@ -229,7 +229,7 @@ class ExecutorContract:
 
 def said(task):
     """What its kernel has printed so far."""
-    events = [event for event, _ in transcript.read(task.transcript)]
+    events = transcript.Reader(task.transcript).more()
     return [e["content"]["text"] for e in events if e.get("say") == "stream"]
 
 

@@ -1,0 +1,55 @@
+"""What makes two jobs the same, so that the second need not be executed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nbtools.lineage import digest
+from nbtools.nouns import JOB, Artifact, Execution, Job
+from nbtools.request import Plan
+from nbtools.states import JobState
+from nbtools.store import Store
+
+
+def fingerprint(made: Plan, inputs: Sequence[Artifact]) -> str:
+    """A digest of notebook, parameters, kernel, installed packages and declared inputs.
+
+    Modules that lie beside the notebook, and data that it reads without saying, are not
+    part of it: declare them as inputs.
+    """
+    cells = [[c["cell_type"], c["source"], c["metadata"]] for c in made.notebook.data["cells"]]
+    parts = [
+        cells,
+        made.notebook.effective(made.job.params),
+        made.job.kernel,
+        packages(),
+        sorted(_content(artifact) for artifact in inputs),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def packages() -> list[str]:
+    """What is installed here, by name and version, and the interpreter."""
+    folders = {Path(p) for p in sys.path if p.endswith("site-packages")}
+    found = {info.name for folder in folders for info in folder.glob("*.dist-info")}
+    return [sys.version, *sorted(found)]
+
+
+def find(store: Store, fingerprint: str) -> Job | None:
+    """The newest job of that fingerprint that succeeded and whose outputs are still there."""
+    for execution in store.select(Execution, JOB):
+        if execution.metadata.get("fingerprint") != fingerprint:
+            continue
+        job = Job.of(execution)
+        notebook = Path(job.folder) / f"{Path(job.notebook).stem}.ipynb"
+        if job.state is JobState.SUCCEEDED and notebook.exists():
+            return job
+    return None
+
+
+def _content(artifact: Artifact) -> str:
+    return digest(artifact.path) if artifact.path.is_file() else f"{artifact.uri} {artifact.etag}"
