@@ -15,16 +15,17 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 #: module -> its layer; imports point to the same layer or below, never up.
 LAYERS = [
-    {"nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry"},
     {
-        "store", "rows", "metadata", "journal", "executor", "executors", "kernels", "engine",
-        "client", "screen", "progress", "transcript", "papermill_engine", "limits", "runner",
-        "report",
+        "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
     },
     {
-        "prepare", "request", "jobs", "outputs", "experiments", "runs", "loggable", "lineage",
-        "card", "doctor", "batch", "watch", "warming",
-        "resume", "cache",
+        "store", "rows", "metadata", "journal", "executor", "executors", "kernels", "engine", "client",
+        "screen", "progress", "transcript", "papermill_engine", "checkpoint", "limits", "runner",
+        "rehearsal", "report",
+    },
+    {
+        "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
+        "experiments", "runs", "loggable", "lineage", "card", "warming", "doctor",
     },
     {"cli"},
 ]  # fmt: skip
