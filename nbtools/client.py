@@ -21,6 +21,8 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_core.utils import ensure_async
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from nbtools.kernels.fork import ended
@@ -137,7 +139,19 @@ class Client(Screen):
     # -- the kernel -----------------------------------------------------------------
 
     async def _start(self) -> None:
-        self.km = self.create_kernel_manager()
+        if self.km is None:
+            self.km = self.create_kernel_manager()
+        if not self.km.has_kernel:
+            await self._launch_kernel()
+        self._process = getattr(self.km.provisioner, "process", None)
+        self.kc = AsyncKernelClient(parent=self.km, **self.km.get_connection_info(session=True))
+        self.kc.start_channels(hb=False)
+        self.kc.allow_stdin = False
+        await self._ready()
+        if self._launch.thaw:
+            await self._silently(self._launch.setup)
+
+    async def _launch_kernel(self) -> None:
         spec, launch = self.km.kernel_spec, self._launch
         more: dict[str, Any] = {}
         if launch.warm and spec.language == "python" and not _provisioner(spec):
@@ -148,14 +162,8 @@ class Client(Screen):
         resource_path = self.resources.get("metadata", {}).get("path") or None
         if resource_path:
             more["cwd"] = resource_path
-        await self.km.start_kernel(extra_arguments=self.extra_arguments, **more)
-        self._process = getattr(self.km.provisioner, "process", None)
-        self.kc = self.km.client()
-        self.kc.start_channels(hb=False)
-        self.kc.allow_stdin = False
-        await self._ready()
-        if launch.thaw:
-            await self._silently(launch.setup)
+        start = self.km.start_kernel(extra_arguments=self.extra_arguments, **more)
+        await ensure_async(start)
 
     async def _ready(self) -> None:
         """Wait until the kernel answers, and is heard: both its channels must be there."""
@@ -170,7 +178,7 @@ class Client(Screen):
                 ) != "idle":
                     pass
                 return
-            if not await self.km.is_alive():
+            if not await ensure_async(self.km.is_alive()):
                 raise RuntimeError(f"it {self._how_it_ended()} before it answered")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"no answer in {self._launch.startup_timeout:g} seconds")
@@ -207,9 +215,12 @@ class Client(Screen):
             return
         if self.kc is not None:
             self.kc.stop_channels()
-        with contextlib.suppress(RuntimeError):  # it never started
-            await self.km.shutdown_kernel(now=self._stopped is not None)
-        await self.km.cleanup_resources()
+        if not self.owns_km:  # whose it is goes on with it
+            return
+        if self.km.provisioner is not None:
+            with contextlib.suppress(RuntimeError):  # it never started
+                await self.km.shutdown_kernel(now=self._stopped is not None)
+            await self.km.cleanup_resources()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -303,11 +314,12 @@ class Client(Screen):
             starting.cancel()
             return
         for _ in range(2):  # the second for a cell that swallowed the first
-            if self.km is not None and await self.km.is_alive() and self._cell_begin:
-                await self.km.interrupt_kernel()
+            alive = self.km is not None and await ensure_async(self.km.is_alive())
+            if alive and self._cell_begin:
+                await ensure_async(self.km.interrupt_kernel())
                 await asyncio.sleep(GRACE / 2)
         if self.km is not None:
-            await self.km.shutdown_kernel(now=True)
+            await ensure_async(self.km.shutdown_kernel(now=True))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

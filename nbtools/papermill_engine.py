@@ -42,14 +42,11 @@ class Engine(NBClientEngine):  # type: ignore[misc]
         progress.notebook_start()
         try:
             cls.execute_managed_notebook(progress, kernel_name, log_output=log_output, **options)
-        except BaseException:
+        finally:
             progress.notebook_complete()
             super(Progress, progress).save()  # papermill writes nothing when its engine raises
-            raise
-        progress.notebook_complete()
-        if path:
-            super(Progress, progress).save()
-            path.unlink()
+            if path:
+                path.unlink()
         return progress.nb
 
     @classmethod
@@ -71,6 +68,7 @@ class Engine(NBClientEngine):  # type: ignore[misc]
         from nbtools.client import Client, Echo, Launch, Stopped
         from nbtools.kernels.preload import imports
         from nbtools.settings import Settings
+        from nbtools.states import JobState
 
         settings = Settings.load()
         options.pop("input_path", None)
@@ -91,14 +89,19 @@ class Engine(NBClientEngine):  # type: ignore[misc]
                 return  # papermill finds the error in the cell, and raises it itself
             if isinstance(stopped.__cause__, DeadKernelError):
                 raise DeadKernelError(str(stopped)) from None
+            if stopped.state is JobState.CANCELLED:
+                raise KeyboardInterrupt(str(stopped)) from None
             raise RuntimeError(str(stopped)) from stopped
 
 
 def _transcript(output_path: str | None) -> Path | None:
     """Beside the output, where that is a file on this machine."""
-    if not output_path or output_path == "-" or "://" in output_path:
+    from papermill.iorw import LocalHandler, papermill_io
+
+    handler = papermill_io.get_handler(output_path) if output_path else None
+    if not isinstance(handler, LocalHandler):
         return None
-    return Path(f"{output_path}.transcript")
+    return Path(handler._cwd or "", f"{output_path}.transcript")
 
 
 def _nothing(*_: object) -> None:
