@@ -1,7 +1,9 @@
-"""The process that carries out one local task: `python -m nbtools.runner FOLDER LOCK [detach]`.
+"""The process that carries out local tasks: `python -m nbtools.runner CONTROL [detach]`.
 
-It detaches itself, executes the notebook and appends to `progress.jsonl` what a watcher
-should see. LOCK is the descriptor of the lock that says it lives; see executors/local.py.
+CONTROL is a socket, by its descriptor, over which the tasks come: each a job's folder, with
+the descriptor of the lock that says this process lives (executors/local.py) and of its log.
+It executes the notebook and appends to `progress.jsonl` what a watcher should see. One
+after the other: a kernel is used once, but what runs it may be used again.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtools.executor import Observation, Task
 from nbtools.executors.local import PROGRESS, STOP, TASK
+from nbtools.kernels import wire
 from nbtools.limits import THREADS, Limits
 from nbtools.nouns import utc_now
 from nbtools.registry import own_process
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 
 #: seconds between two observations of printed text.
 TEXT_EVERY = 0.1
+#: seconds to wait for another task.
+IDLE = 20.0
 #: seconds between two heartbeats.
 HEARTBEAT = 5.0
 #: bytes kept aside so that the reason can still be written when the disk is full.
@@ -148,20 +155,42 @@ class Runner:
             file.write(line)
 
 
-def main(folder: Path, lock: int, detach: bool) -> None:
-    """Detach from whoever began this, unless a zygote did, then run."""
+def main(control: socket.socket, detach: bool) -> None:
+    """Carry out one task after the other, as long as whoever began this brings more.
+
+    Detaches from whoever began this, unless a zygote did: the task at work is brought to
+    its end though nobody is left to hear of it.
+    """
     if detach and os.fork():
         os._exit(0)  # whoever began this has no child to wait for
-    os.set_inheritable(lock, False)  # noqa: FBT003 - the lock is not the kernel's
+    own_process()
+    env = environment()
+    control.settimeout(IDLE)
+    while True:
+        try:
+            message, (lock, log) = wire.receive(control)
+            wire.send(control, {"taken": os.getpid()})
+        except (OSError, EOFError):
+            return  # nobody brings more
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        os.close(log)
+        carry_out(Path(message["folder"]), lock, env)
+        with suppress(OSError):
+            wire.send(control, {"done": message["folder"]})
+
+
+def carry_out(folder: Path, lock: int, env: Mapping[str, str]) -> None:
+    """Execute the task in `folder`, whose lock is held by the descriptor `lock`."""
     task = Task.loads((folder / TASK).read_text())
     os.pwrite(lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
-    os.environ["NBTOOLS_STORE"] = str(task.store)
-    for name in THREADS if task.threads else ():
-        os.environ[name] = environment().get(name) or str(task.threads)
+    threads = {name: str(task.threads) for name in THREADS if task.threads}
+    os.environ.clear()  # a task leaves nothing to the next
+    os.environ.update({**threads, **env, "NBTOOLS_STORE": str(task.store)})
     os.chdir(task.cwd)
-    own_process()
     Runner(task, lock).run()
+    os.close(lock)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), "detach" in sys.argv[3:])
+    main(socket.socket(fileno=int(sys.argv[1])), "detach" in sys.argv[2:])

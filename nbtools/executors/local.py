@@ -1,9 +1,9 @@
 """Runs a task on this machine, in a process of its own that outlives whoever asked.
 
 That process (`nbtools.runner`) holds a lock on a file in the job's folder for as long as
-it lives, and appends what it sees to `progress.jsonl`. The lock is taken before the
-process is begun and handed to it, so it is never free while the task is at work: a free
-lock and no end in the progress means that the process died.
+the task is at work, and appends what it sees to `progress.jsonl`. The lock is taken here
+and handed over, so it is never free before the end: a free lock and no end in the
+progress means that the process died.
 """
 
 from __future__ import annotations
@@ -20,30 +20,96 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
 from nbtools.errors import AlreadyExists, RequestError, StoreError
 from nbtools.executor import Observation, Task
+from nbtools.kernels import wire
 from nbtools.settings import Settings, environment
 from nbtools.states import JobState
-
-if TYPE_CHECKING:
-    from nbtools.kernels.fork import Fork
 
 PROGRESS, LOCK, STOP, LOG, TASK = "progress.jsonl", "lock", "stop", "runner.log", "task.json"
 #: what the zygote of runners loads; the rest it learns from them.
 RUNNER = ("nbtools.rehearsal",)
+#: seconds that a runner may take to take a task: loading what it needs is part of it.
+PATIENCE = 60.0
 #: seconds between looks at a runner whose end cannot be waited for.
 GLANCE = 0.05
 #: a runner on another host is taken for dead after this long without a heartbeat.
 SILENCE = timedelta(seconds=120)
 
 
+class Worker:
+    """A runner process, as it is seen by who began it."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        """Raises StoreError when no process can be begun."""
+        self.env = env
+        self.control, theirs = socket.socketpair()
+        self.control.settimeout(PATIENCE)
+        with theirs:
+            self._process = self._forked(theirs.fileno())
+            if self._process is None:
+                self._spawned(theirs.fileno())
+
+    def _forked(self, control: int) -> object:
+        """From a zygote that has loaded what runners need."""
+        from nbtools.kernels.fork import Program
+        from nbtools.kernels.zygotes import Spec, Zygotes, can_fork
+
+        settings = Settings.load()
+        if not (settings.warm and can_fork()):
+            return None
+        program = Program(
+            module="nbtools.runner",
+            argv=(),
+            env=self.env,
+            cwd="/",
+            stdio=(None, subprocess.DEVNULL, subprocess.DEVNULL),
+            keep=(control,),
+            detached=True,
+            safe_path=True,
+        )
+        spec = Spec.of(sys.executable, RUNNER, self.env, ("-P",))
+        return Zygotes(settings.runtime, settings.idle).fork(spec, program)
+
+    def _spawned(self, control: int) -> None:
+        # -P: a papermill.py beside the notebook is not ours.
+        command = [sys.executable, "-P", "-m", "nbtools.runner", str(control), "detach"]
+        begun = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=[control],
+            start_new_session=True,
+            check=False,
+        )
+        if begun.returncode:
+            last = begun.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            raise StoreError(f"no process could be begun: {last}")
+
+    def give(self, folder: Path, lock: int, log: int) -> bool:
+        """Hand it a task; False when it is gone."""
+        try:
+            wire.send(self.control, {"folder": str(folder)}, [lock, log])
+            return "taken" in wire.receive(self.control)[0]
+        except (OSError, EOFError):
+            return False
+
+    def done(self) -> bool:
+        """Whether it can be given another; only to be asked when it has said something."""
+        try:
+            return "done" in wire.receive(self.control)[0]
+        except (OSError, EOFError):
+            return False
+
+
 class LocalExecutor:
-    """A kernel on this machine, a runner process a job."""
+    """A kernel on this machine for each job, and a runner process for each at a time."""
 
     def __init__(self) -> None:
-        self._ends: dict[str, Fork] = {}  #: of the runners that were begun here
+        self._at_work: dict[str, Worker] = {}  #: handle -> the runner that has it, if begun here
+        self._idle: list[Worker] = []
 
     def check(self, kernel: str) -> str:
         from jupyter_client.kernelspec import KernelSpecManager
@@ -64,59 +130,35 @@ class LocalExecutor:
             os.write(lock, json.dumps({"host": socket.gethostname()}).encode())
             (task.folder / TASK).write_text(task.dumps())
             with (task.folder / LOG).open("wb") as log:
-                if not (task.warm and self._forked(task, lock, log)):
-                    self._spawned(task, lock, log)
+                self._at_work[str(task.folder)] = self._give(task.folder, lock, log.fileno())
         finally:
             os.close(lock)
         return str(task.folder)
 
-    def _forked(self, task: Task, lock: int, log: IO[bytes]) -> bool:
-        """Begin a runner from a zygote that has loaded what runners need."""
-        from nbtools.kernels.fork import Program
-        from nbtools.kernels.zygotes import Spec, Zygotes, can_fork
-
-        if not can_fork():
-            return False
-        settings, env = Settings.load(), environment()
-        program = Program(
-            module="nbtools.runner",
-            argv=(str(task.folder),),
-            env=env,
-            cwd=str(task.folder),
-            stdio=(None, log, log),
-            keep=(lock,),
-            detached=True,
-            safe_path=True,
-        )
-        spec = Spec.of(sys.executable, RUNNER, env, ("-P",))
-        fork = Zygotes(settings.runtime, settings.idle).fork(spec, program)
-        if fork:
-            self._ends[str(task.folder)] = fork
-        return fork is not None
-
-    def _spawned(self, task: Task, lock: int, log: IO[bytes]) -> None:
-        # -P: a papermill.py beside the notebook is not ours.
-        command = [sys.executable, "-P", "-m", "nbtools.runner", str(task.folder), str(lock)]
-        begun = subprocess.run(
-            [*command, "detach"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[lock],
-            start_new_session=True,
-            check=False,
-        )
-        if begun.returncode:
-            raise StoreError(f"job {task.job} could not be begun: {_last_line(task.folder / LOG)}")
+    def _give(self, folder: Path, lock: int, log: int) -> Worker:
+        env = environment()
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.env == env and worker.give(folder, lock, log):
+                return worker
+        worker = Worker(env)
+        if not worker.give(folder, lock, log):
+            raise StoreError("the process that was to execute the notebook ended at once")
+        return worker
 
     def wait(self, handles: Sequence[str], seconds: float) -> None:
         poll = select.poll()
         for handle in handles:
-            if fork := self._ends.get(handle):
-                poll.register(fork.pidfd, select.POLLIN)
+            if worker := self._at_work.get(handle):
+                poll.register(worker.control, select.POLLIN)
             else:
-                seconds = min(seconds, GLANCE)  # begun by another process, or not forked
-        poll.poll(seconds * 1000)
+                seconds = min(seconds, GLANCE)  # begun by another process
+        heard = {fd for fd, _ in poll.poll(seconds * 1000)}
+        for handle, worker in list(self._at_work.items()):
+            if worker.control.fileno() in heard:
+                del self._at_work[handle]
+                if worker.done():
+                    self._idle.append(worker)
 
     def poll(self, handle: str, now: datetime) -> Observation:
         folder = Path(handle)
@@ -199,11 +241,3 @@ def _last_sign(folder: Path) -> datetime | None:
         return datetime.fromtimestamp((folder / LOCK).stat().st_mtime, UTC)
     except FileNotFoundError:
         return None
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1].strip()[:300] if lines else ""

@@ -23,7 +23,8 @@ def send(connection: socket.socket, message: object, fds: list[int] | None = Non
     data = LENGTH.pack(len(data)) + data
     beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     sent = connection.sendmsg([data], beside)
-    connection.sendall(data[sent:])
+    if sent < len(data):  # whoever has all of it may have gone
+        connection.sendall(data[sent:])
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
