@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+import zmq
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_core.utils import ensure_async
 from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -145,6 +146,7 @@ class Client(Screen):
             await self._launch_kernel()
         self._process = getattr(self.km.provisioner, "process", None)
         self.kc = AsyncKernelClient(parent=self.km, **self.km.get_connection_info(session=True))
+        self.kc.context.setsockopt(zmq.RCVHWM, 0)  # else what we are slow to read is thrown away
         self.kc.start_channels(hb=False)
         self.kc.allow_stdin = False
         await self._ready()
@@ -162,7 +164,10 @@ class Client(Screen):
         resource_path = self.resources.get("metadata", {}).get("path") or None
         if resource_path:
             more["cwd"] = resource_path
-        start = self.km.start_kernel(extra_arguments=self.extra_arguments, **more)
+        arguments = list(self.extra_arguments)
+        if self.km.ipykernel and self.ipython_hist_file:  # a job's lines are nobody's history
+            arguments.append(f"--HistoryManager.hist_file={self.ipython_hist_file}")
+        start = self.km.start_kernel(extra_arguments=arguments, **more)
         await ensure_async(start)
 
     async def _ready(self) -> None:
