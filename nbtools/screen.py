@@ -28,15 +28,10 @@ class Screen(NotebookClient):
     def begin(self, cell: NotebookNode) -> None:
         """A cell is about to show something."""
         self.settle()
+        self._stream, self._text = None, []
         if cell.cell_type == "code":
             cell.outputs = []
         self.clear_before_next_output = False
-
-    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
-        """nbclient's, with a memory of the stream that is being written."""
-        if msg["msg_type"] in ("clear_output", "comm_open", "comm_msg"):
-            self.settle()  # they may take away, or redirect
-        return super().process_message(msg, cell, cell_index)
 
     def output(
         self,
@@ -53,9 +48,9 @@ class Screen(NotebookClient):
             if stream is not None and stream["name"] == msg["content"]["name"]:
                 self._text.append(msg["content"]["text"])
                 return stream
-        self.settle()
         out: NotebookNode | None = super().output(outs, msg, display_id, cell_index)
         if is_text and out is not None:
+            self.settle()
             self._stream, self._text = out, [out["text"]]
         return out
 
@@ -63,7 +58,6 @@ class Screen(NotebookClient):
         """Put the text of the stream where it belongs."""
         if self._stream is not None:
             self._stream["text"] = overwritten("".join(self._text))
-        self._stream, self._text = None, []
 
     def _hooked(self, msg: dict[str, Any]) -> bool:
         return bool(self.output_hook_stack[msg["parent_header"].get("msg_id")])

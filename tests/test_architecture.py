@@ -32,7 +32,7 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 THIRD_PARTY_AT_TOP = {
     "engine": {"nbformat", "papermill"},
-    "client": {"jupyter_client", "jupyter_core", "nbclient"},
+    "client": {"jupyter_client", "jupyter_core", "nbclient", "zmq"},
     "screen": {"nbclient"},
     "progress": {"nbformat", "papermill"},
     "papermill_engine": {"papermill"},

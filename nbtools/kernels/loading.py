@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+#: messages of a kernel that may wait to be read.
+QUEUE = 200_000
 THREADS = "it starts threads, which a fork would lose"
 #: seconds for the forked process that tries whether forking works.
 PATIENCE = 20.0
@@ -46,6 +48,20 @@ def rehearse() -> None:
     """Do once what every IPython kernel would do anew: patterns compiled here are there."""
     if transformer := sys.modules.get("IPython.core.inputtransformer2"):
         transformer.TransformerManager().transform_cell("%time x = !ls\nprint(x?)\n")
+
+
+def widen() -> None:
+    """Let what a kernel says wait until it is read: zmq throws away what is beyond 1000."""
+    app: Any = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
+    if app is None:
+        return
+    begin = app.init_iopub
+
+    def init_iopub(self: Any, context: Any) -> None:
+        context.setsockopt(sys.modules["zmq"].SNDHWM, QUEUE)
+        begin(self, context)
+
+    app.init_iopub = init_iopub
 
 
 @contextlib.contextmanager

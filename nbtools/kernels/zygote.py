@@ -89,6 +89,7 @@ class Zygote:
         """Import what was asked for and what was learned; refuse what does not stand a fork."""
         self._import(self._config["base"])
         self._modules.note_base()
+        loading.widen()
         self._import(self._config["preload"])
         self._import(self._modules.learned())
         self._settle()
