@@ -23,8 +23,11 @@ lint: .venv/ready  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/ready  ## figures, beside the peer
+bench: .venv/ready  ## figures, beside the peers
+	$(BIN)/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	$(BIN)/python bench/cli.py
+	$(BIN)/python bench/run.py
+	$(BIN)/python bench/lab.py
 
 docs: .venv/ready  ## the generated reference
 	$(BIN)/python docs/generate.py
@@ -33,7 +36,7 @@ lock: .venv/ready  ## pin what is installed now
 	$(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu//' > requirements.txt
 
 kernel: .venv/ready  ## offer this environment to every JupyterLab of this user
-	$(BIN)/python -m ipykernel install --user --name nbtools --display-name "Python (nbtools)"
+	$(BIN)/nbtools kernels install
 
 lab: .venv/ready  ## open the templates in JupyterLab
 	$(BIN)/jupyter lab templates

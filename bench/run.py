@@ -1,6 +1,6 @@
 """How long notebooks take to be executed: ours, and every peer's, in one call.
 
-    make bench-run                            all of it, some ten minutes
+    make bench                                all figures, some ten minutes
     python bench/run.py trivial --n 40        one kind, fewer notebooks
 
 Each engine works in a process of its own, which has executed one notebook before the
@@ -220,7 +220,7 @@ def compare(kind: str, wanted: int, engines: list[str]) -> dict[str, float]:
             seconds, peak = measure(engine, notebook, count, folder / "s")
             found[engine] = seconds
             ours = seconds if engine == "nbtools" else ours
-            ratio = f"{seconds / ours:.2f} ×" if ours else ""
+            ratio = f"{seconds / ours:.2f} x" if ours else ""
             row = f"{seconds * 1e3:15.1f}{ratio:>14}{peak / 1e6:9.0f}"
             print(f"{engine:26}{count:5}{row}", flush=True)
         stop(folder / "s")
@@ -249,7 +249,7 @@ def commands(rounds: int = 7) -> None:
         print(f"\none command, median of {rounds}; the first `nbtools run` took {first:.2f} s")
         for key, median in medians.items():
             print(f"{key:26}{median * 1e3:15.0f} ms")
-        print(f"{'':26}{medians['papermill'] / medians['nbtools run']:15.2f} ×")
+        print(f"{'':26}{medians['papermill'] / medians['nbtools run']:15.2f} x")
         stop(folder)
 
 
