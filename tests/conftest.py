@@ -1,7 +1,10 @@
 """What many tests start from: a store of their own, and notebooks made on the spot."""
 
 import os
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -15,6 +18,17 @@ from nbtools.settings import Settings
 def store_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("NBTOOLS_STORE", str(tmp_path / "store"))
     return tmp_path / "store"
+
+
+@pytest.fixture
+def call(store_folder, tmp_path):
+    """The command, as its user calls it."""
+
+    def call(*args, **options):
+        command = [str(Path(sys.executable).with_name("nbtools")), *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, **options)
+
+    return call
 
 
 @pytest.fixture

@@ -14,15 +14,6 @@ pytestmark = pytest.mark.slow
 NBTOOLS = Path(sys.executable).with_name("nbtools")
 
 
-@pytest.fixture
-def call(store_folder, tmp_path):
-    def call(*args, **options):
-        command = [str(NBTOOLS), *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, **options)
-
-    return call
-
-
 def only_job(call):
     (job,) = json.loads(call("jobs", "list", "--json").stdout)
     return job
