@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from nbtools import lineage, registry
 from nbtools.errors import NbtoolsError, NotebookFailed, NotFound, RequestError, StateError
 from nbtools.executor import Observation
-from nbtools.nouns import JOB, NOTEBOOK, REPORT, Context, Execution, Job, run_id, utc_now
+from nbtools.nouns import JOB, NOTEBOOK, REPORT, Execution, Job, run_id, utc_now
 from nbtools.outputs import Outputs
-from nbtools.runs import close_run, open_run
+from nbtools.runs import close_run, find_context, open_run
 from nbtools.settings import Settings
 from nbtools.states import AS_EXECUTION, MAY_FOLLOW, ExecutionState, JobState
 from nbtools.store import Store
@@ -232,7 +232,7 @@ class Jobs:
     def _remember(self, made: Plan, resume: bool, now: datetime) -> None:
         """The job's part of the graph: experiment, run, execution, source notebook."""
         store, job = self.store, made.job
-        old = store.find(Context, run_id(job.experiment, job.run))
+        old = find_context(store, job.experiment, job.run)
         before = old.metadata.get("_job") if old else ""
         if resume and before and not self.look(before)[0].state.final:
             raise StateError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtools.errors import NotFound, RequestError
-from nbtools.nouns import Context, Job, Run, run_id
+from nbtools.nouns import Context, Job, Run, place, run_id
 from nbtools.store import Store
 
 #: the folder in a job's folder where a notebook puts its files (`nbtools.output_path`).
@@ -68,7 +68,7 @@ class Outputs:
         import shutil  # here: listing jobs needs none
 
         wanted = {name: self._file(name) for name in names} or self.paths
-        targets = {Path(to).expanduser() / name: source for name, source in wanted.items()}
+        targets = {place(to) / name: source for name, source in wanted.items()}
         there = [str(target) for target in targets if target.exists()]
         if there and not overwrite:
             raise RequestError(f"{', '.join(there)}: there already; name another folder or --force")

@@ -26,7 +26,7 @@ from nbtools.kernels import wire
 from nbtools.limits import THREADS, Limits
 from nbtools.nouns import utc_now
 from nbtools.registry import own_process
-from nbtools.settings import Settings, environment
+from nbtools.settings import Settings, environment, set_environment
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ def carry_out(folder: Path, lock: int, env: Mapping[str, str]) -> None:
     task = Task.loads((folder / TASK).read_text())
     os.pwrite(lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
     threads = {name: str(task.threads) for name in THREADS if task.threads}
-    os.environ.clear()  # a task leaves nothing to the next
-    os.environ.update({**threads, **env, "NBTOOLS_STORE": str(task.store)})
+    # All of it: a task leaves nothing to the next.
+    set_environment({**threads, **env, "NBTOOLS_STORE": str(task.store)})
     os.chdir(task.cwd)
     Runner(task, lock).run()
     os.close(lock)

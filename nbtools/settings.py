@@ -79,6 +79,12 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def set_environment(environ: Mapping[str, str]) -> None:
+    """Make this the whole of it."""
+    os.environ.clear()
+    os.environ.update(environ)
+
+
 def _upwards(folder: Path, name: str) -> Path | None:
     """The nearest `name` in `folder` or above it, as git looks for `.git`."""
     return next((p / name for p in (folder, *folder.parents) if (p / name).exists()), None)

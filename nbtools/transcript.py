@@ -101,7 +101,7 @@ def rebuild(path: Path) -> NotebookNode | None:
         if nb is None or screen is None or "note" in event:
             continue
         cell = nb.cells[event["cell"]]
-        record = cell.metadata.setdefault("papermill", {})
+        record = cell.metadata.setdefault("papermill", nbformat.NotebookNode())
         if "begin" in event:
             record.update(start_time=event["begin"], status="failed", exception=True)
             screen.begin(cell)

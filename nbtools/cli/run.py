@@ -167,7 +167,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror}; name a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates that are none, too deep
         raise RequestError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}

@@ -114,11 +114,24 @@ class LocalExecutor:
     def check(self, kernel: str) -> str:
         from jupyter_client.kernelspec import KernelSpecManager
 
-        kernel = kernel or "python3"
-        known = sorted(KernelSpecManager().find_kernel_specs())
+        kernel, specs = kernel or "python3", KernelSpecManager()
+        known = specs.find_kernel_specs()
         if kernel not in known:
-            there = f"there is {', '.join(known)}" if known else "there is none: install ipykernel"
+            names = ", ".join(sorted(known))
+            there = f"there is {names}" if known else "there is none: install ipykernel"
             raise RequestError(f"no kernel {kernel!r} here, {there}; choose with --kernel")
+        try:
+            command = specs.get_kernel_spec(kernel).argv
+        except Exception as error:  # noqa: BLE001 - whatever is wrong in that file, its words
+            raise RequestError(
+                f"kernel {kernel!r} cannot be used, its {known[kernel]}/kernel.json is broken: "
+                f"{' '.join(str(error).split())}; mend it, or choose another with --kernel"
+            ) from None
+        if not command:
+            raise RequestError(
+                f"kernel {kernel!r} cannot be used, its {known[kernel]}/kernel.json names no "
+                "command (argv); mend it, or choose another with --kernel"
+            )
         return kernel
 
     def start(self, task: Task) -> str:
