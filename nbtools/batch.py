@@ -67,8 +67,8 @@ def run_many(
             with suppress(NbtoolsError):  # it may just have ended
                 jobs.cancel(name)
         for name in working:
-            for _ in jobs.follow(name):
-                pass
+            for job, seen in jobs.follow(name):
+                _tell(notice, job, seen)
         raise
     return [ended[name] for name in order]
 

@@ -6,7 +6,9 @@ into a cell behind the parameters cell; the run's identity goes in as one value 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -44,7 +46,10 @@ def prepare(
         ) from None
     values = {**params, IDENTITY: dict(identity)}
     try:
-        node = parameterize_notebook(node, values, kernel_name=kernel, language=notebook.language)
+        with _quiet("papermill"):
+            node = parameterize_notebook(
+                node, values, kernel_name=kernel, language=notebook.language
+            )
     except PapermillException as error:
         if params:
             raise RequestError(f"{notebook.path.name} cannot take parameters: {error}") from None
@@ -74,3 +79,15 @@ def _reason(error: Any) -> str:
     where = list(getattr(error, "absolute_path", ()))
     cell = f"its cell {where[1] + 1}: " if where[:1] == ["cells"] and len(where) > 1 else ""
     return cell + str(error).strip().splitlines()[0][:200]
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """What papermill warns of is either refused by `Notebook.check` or meant so."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -136,12 +136,8 @@ def submit(notebook: str, json_: bool, **asked: Any) -> None:
 
 
 def _request(notebook: str, files: Any, params: Any, raw: Any, **asked: Any) -> Request:
-    import logging
-
     from nbtools.request import Request
 
-    # What papermill warns of is either refused by `Notebook.check` or meant so.
-    logging.getLogger("papermill").setLevel(logging.ERROR)
     return Request(notebook=notebook, params=read_params(notebook, files, params, raw), **asked)
 
 
