@@ -54,7 +54,8 @@ class Child:
 
     def __init__(self, pid: int, connection: socket.socket, request: dict[str, Any]) -> None:
         self.pid, self.connection = pid, connection
-        self.detached, self.leavings = request.get("detached"), request.get("leavings", ())
+        self.detached = request.get("detached")
+        self.leavings = [Path(path) for path in request.get("leavings", ())]
         self.pidfd = os.pidfd_open(pid)
 
     def close(self) -> None:
@@ -261,13 +262,15 @@ class Zygote:
         _, status = os.waitpid(child.pid, 0)
         del self._children[child.pid]
         self._selector.unregister(child.pidfd)
-        if child.connection.fileno() >= 0:
-            self._selector.unregister(child.connection)
-            with contextlib.suppress(OSError):
-                wire.send(child.connection, {"exit": os.waitstatus_to_exitcode(status)})
-        elif not child.detached:  # nobody else is left to tidy up
-            for path in child.leavings:
-                Path(path).unlink(missing_ok=True)
+        for path in filter(Path.is_socket, child.leavings):
+            path.unlink(missing_ok=True)  # first: who hears of the end may use the name again
+        try:
+            if child.connection.fileno() >= 0:
+                self._selector.unregister(child.connection)
+            wire.send(child.connection, {"exit": os.waitstatus_to_exitcode(status)})
+        except OSError:  # whoever asked has gone, and nobody else is left to tidy up
+            for path in () if child.detached else child.leavings:
+                path.unlink(missing_ok=True)
         child.close()
         self._news = True
 

@@ -36,6 +36,8 @@ PASSING = re.compile(
 )
 #: zygotes at one time; the one that was idle for longest gives way.
 LIMIT = 6
+#: seconds after which a kernel's socket that nobody answers is a remnant.
+STALE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +153,7 @@ class Zygotes:
             if found := connected(path):
                 return found
             self._make_room()
+            self._sweep()
             path.unlink(missing_ok=True)
             path.with_suffix(".json").unlink(missing_ok=True)
             with socket.socket(socket.AF_UNIX) as listen:
@@ -192,6 +195,18 @@ class Zygotes:
                 return
             self.stop(old.key)
             standing.remove(old)
+
+    def _sweep(self) -> None:
+        """Remove sockets of kernels that were killed together with all who would have done it."""
+        for path in self._folder.glob("k-*-1"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime > time.time() - STALE:
+                    continue
+            if connection := connected(path):
+                connection.close()
+                continue
+            for socket_ in self._folder.glob(f"{path.name[:-1]}*"):
+                socket_.unlink(missing_ok=True)
 
     def _standing(self, file: Path) -> Standing | None:
         try:

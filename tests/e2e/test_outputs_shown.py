@@ -116,7 +116,8 @@ def test_rich_outputs_keep_all_their_types():
         "    def _repr_mimebundle_(self, **_):\n"
         "        return {'text/html': '<b>x</b>', 'text/latex': '$x$', 'image/svg+xml': '<svg/>',\n"
         "                'application/json': {'a': [1, None]}, 'text/markdown': '*x*',\n"
-        "                'application/vnd.x+json': {'deep': {'b': 2}}, 'text/plain': 'x'}, {'m': 1}\n"
+        "                'application/vnd.x+json': {'deep': {'b': 2}},\n"
+        "                'text/plain': 'x'}, {'m': 1}\n"
         "Rich()",
         "import base64\nfrom IPython.display import Image\n"
         "Image(base64.b64decode('iVBORw0KGgo='), format='png', width=3)",
@@ -136,23 +137,16 @@ def test_rich_outputs_keep_all_their_types():
 def test_bytes_that_are_no_text_and_text_of_subprocesses():
     odd, child, shell = outputs(
         "import os, sys\nprint('before', flush=True)\n"
-        "_ = os.write(1, b'odd: \\xff\\xfe\\n')\nprint('after ü \\ud800'.encode('utf8', 'replace'))",
+        "_ = os.write(1, b'odd: \\xff\\xfe\\n')\nprint('after ü')",
         "import subprocess, time\n_ = subprocess.run(['echo', 'from a child'])\ntime.sleep(0.5)",
         "!printf 'shell \\377\\n'",
     )
     said = "".join(text for _, text in texts(odd))
     assert "before\n" in said
     assert "odd: \ufffd\ufffd\n" in said
-    assert "after" in said
+    assert "after ü\n" in said
     assert "".join(text for _, text in texts(child)) == "from a child\n"
     assert "".join(text for _, text in texts(shell)) == "shell \ufffd\n"
-
-
-def test_a_lone_surrogate_ends_in_a_notebook_that_can_be_written():
-    (found,) = outputs(
-        "from IPython.display import display\ndisplay({'text/plain': 'a'}, raw=True)"
-    )
-    assert found[0].data["text/plain"] == "a"
 
 
 def test_a_thread_that_prints_after_its_cell_has_ended():

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -99,8 +100,8 @@ def test_a_fork_has_the_limits_of_who_asks(forks):
 def test_nobody_else_can_connect(forks, runtime):
     forks.run("")
     assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
-    (socket,) = runtime.glob("*.sock")
-    assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+    (path,) = runtime.glob("*.sock")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_folder_of_another_user_is_refused(tmp_path):
@@ -167,3 +168,20 @@ def test_warm_waits_until_it_has_loaded(forks):
     standing = forks.zygotes.warm(spec, 30.0)
     assert (standing.preload, standing.refused, standing.children) == (("slow",), {}, 0)
     assert standing.memory > 1 << 20
+
+
+def test_sockets_of_kernels_that_are_no_more_are_swept_up(forks, runtime):
+    private(runtime)
+    for name in ("k-dead", "k-young"):
+        for number in range(1, 6):
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(runtime / f"{name}-{number}"))
+            if name == "k-dead":
+                os.utime(runtime / f"{name}-{number}", (0, 0))
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(runtime / "k-alive-1"))
+        alive.listen(1)
+        os.utime(runtime / "k-alive-1", (0, 0))
+        forks.run("")
+    left = {path.name.rpartition("-")[0] for path in runtime.glob("k-*")}
+    assert left == {"k-young", "k-alive"}
