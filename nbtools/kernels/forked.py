@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import gc
 import io
+import itertools
 import json
 import os
 import runpy
@@ -22,6 +23,8 @@ from typing import Any, NoReturn
 
 #: added to the likelihood of being killed when memory runs out: a job goes, the zygote stays.
 OOM_SCORE = 300
+#: seconds that a kernel's last words may take.
+STALL = 10.0
 #: what a request must say.
 NEEDED = {"module", "argv", "env", "cwd"}
 #: bytes of names after which nothing is learned any more.
@@ -35,7 +38,7 @@ def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
     this process, then any that the module is to have: their numbers go behind `argv`.
     `learned` is the file where the names of modules go that had to be imported besides.
     """
-    before = set(sys.modules)
+    newest = next(reversed(sys.modules))
     kept = descriptors(fds, bool(request.get("lifeline")))
     os.environ.clear()
     os.environ.update(request["env"])
@@ -54,7 +57,7 @@ def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
     gc.enable()
     code = _run(request["module"])
     with contextlib.suppress(OSError):
-        _report(before, beside(here), learned)
+        _report(newest, beside(here), learned)
     leave(code)
 
 
@@ -132,13 +135,31 @@ def _run(module: str) -> int:
     return 0
 
 
-def _report(before: set[str], own: set[str], learned: str) -> None:
-    names = [name for name in list(sys.modules) if name not in before]
-    names = [name for name in names if name.partition(".")[0] not in own]
+def _report(newest: str, own: set[str], learned: str) -> None:
+    """Write down the modules that came after `newest`.
+
+    From the end: to look at all of them would copy a thousand pages that are still shared.
+    """
+    late = itertools.takewhile(lambda name: name != newest, reversed(sys.modules))
+    names = [name for name in late if name.partition(".")[0] not in own][::-1]
     fd = os.open(learned, os.O_WRONLY | os.O_APPEND)
     if names and os.fstat(fd).st_size < LEARNED:
         os.write(fd, json.dumps(names).encode() + b"\n")
     os.close(fd)
+
+
+def _settle_kernel() -> None:
+    """Let ipykernel's control thread finish while all that it needs is there.
+
+    Its last act is to flush what was printed. ipykernel stops the thread that takes that
+    first, then waits for the control thread: now and then for seconds.
+    """
+    module = sys.modules.get("ipykernel.kernelapp")
+    if module and module.IPKernelApp.initialized():
+        control = module.IPKernelApp.instance().control_thread
+        if control and control.is_alive():
+            control.stop()
+            control.join(STALL)
 
 
 def leave(code: int) -> NoReturn:
@@ -146,6 +167,7 @@ def leave(code: int) -> NoReturn:
     zygote: freeing those would first copy them, a fifth of a second where torch is loaded.
     """
     try:
+        _settle_kernel()
         threading._shutdown()  # type: ignore[attr-defined]  # wait for threads
         atexit._run_exitfuncs()
         main = vars(sys.modules["__main__"])
