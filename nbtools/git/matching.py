@@ -1,0 +1,117 @@
+"""Which cell of one version of a notebook is which cell of another."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from nbtools.git.document import Cell
+
+#: Words shared, of all words, from which two cells without a common id are one cell
+#: edited; a cell that also left its place must be surer.
+NEAR, FAR = 0.5, 0.75
+#: More pairs than these are compared only within their place.
+PAIRS = 20_000
+
+
+def numbered(cells: Sequence[Cell]) -> bool:
+    """Whether ids only count cells, as nbstripout writes them: they tell nothing."""
+    return bool(cells) and all(cell.id == str(i) for i, cell in enumerate(cells))
+
+
+def match(base: Sequence[Cell], side: Sequence[Cell]) -> dict[int, int]:
+    """Cells of `side` that are cells of `base`: by id, by source, then by likeness."""
+    found: dict[int, int] = {}
+    if not numbered(side):
+        found = _by_id(base, side)
+    _by_source(base, side, found)
+    _by_likeness(base, side, found)
+    return found
+
+
+def likeness(a: str, b: str) -> float:
+    """How much of two sources is the same, from 0 to 1, by the words they hold."""
+    return _shared(_words(a), _words(b))
+
+
+def _words(source: str) -> Counter[str]:
+    return Counter(re.findall(r"\w+|[^\w\s]", source))
+
+
+def _shared(a: Counter[str], b: Counter[str]) -> float:
+    total = a.total() + b.total()
+    return 2 * (a & b).total() / total if total else 0.0
+
+
+def _by_id(base: Sequence[Cell], side: Sequence[Cell]) -> dict[int, int]:
+    known, mine = _unique(base), _unique(side)
+    return {j: known[name] for name, j in mine.items() if name in known}
+
+
+def _unique(cells: Sequence[Cell]) -> dict[str, int]:
+    counts = Counter(cell.id for cell in cells)
+    return {cell.id: i for i, cell in enumerate(cells) if cell.id and counts[cell.id] == 1}
+
+
+def _rest(cells: Sequence[Cell], taken: set[int]) -> list[int]:
+    return [i for i in range(len(cells)) if i not in taken]
+
+
+def _by_source(base: Sequence[Cell], side: Sequence[Cell], found: dict[int, int]) -> None:
+    """Equal sources in order; then, for cells that moved, wherever they are."""
+    left, right = _rest(base, set(found.values())), _rest(side, set(found))
+    if not left or not right:
+        return
+    keys = [(base[i].kind, base[i].source) for i in left]
+    mine = [(side[j].kind, side[j].source) for j in right]
+    for i, j, size in SequenceMatcher(None, keys, mine, autojunk=False).get_matching_blocks():
+        found.update({right[j + k]: left[i + k] for k in range(size)})
+    taken = set(found.values())
+    places: dict[tuple[str, str], list[int]] = {}
+    for i, key in zip(left, keys, strict=True):
+        if i not in taken and key[1].strip():
+            places.setdefault(key, []).append(i)
+    for j, key in zip(right, mine, strict=True):
+        if j not in found and places.get(key):
+            found[j] = places[key].pop(0)
+
+
+def _by_likeness(base: Sequence[Cell], side: Sequence[Cell], found: dict[int, int]) -> None:
+    left, right = _rest(base, set(found.values())), _rest(side, set(found))
+    if not left or not right:
+        return
+    back = {i: j for j, i in found.items()}
+    # Where a cell lies: its neighbours among the cells that are known already.
+    place_of_base = _places(len(base), {i: i for i in back})
+    place_of_side = _places(len(side), found)
+    words = {i: _words(base[i].source) for i in left}
+    few = len(left) * len(right) <= PAIRS
+    pairs = []
+    for j in right:
+        mine = _words(side[j].source)
+        for i in left:
+            near = any(a == b for a, b in zip(place_of_base[i], place_of_side[j], strict=True))
+            if base[i].kind == side[j].kind and (near or few):
+                score = _shared(words[i], mine)
+                if score >= (NEAR if near else FAR):
+                    pairs.append((-score, abs(i - j), j, i))
+    taken = set(back)
+    for _, _, j, i in sorted(pairs):
+        if j not in found and i not in taken:
+            found[j] = i
+            taken.add(i)
+
+
+def _places(count: int, known: dict[int, int]) -> list[tuple[int, int]]:
+    """For each cell the nearest known cell before and after it, by its number in base."""
+    before, last = [], -1
+    for i in range(count):
+        last = known.get(i, last)
+        before.append(last)
+    after, last = [], -2
+    for i in reversed(range(count)):
+        last = known.get(i, last)
+        after.append(last)
+    return list(zip(before, reversed(after), strict=True))

@@ -1,0 +1,308 @@
+"""What is stripped from a notebook: bytes in, bytes out, the same on every machine.
+
+`strip` is pure. What it writes is what nbformat would write, so cleaning twice changes
+nothing, and every editor's notebook comes to the same text.
+"""
+
+from __future__ import annotations
+
+from nbtools.git import codec, outline
+from nbtools.git.codec import NotANotebook
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+#: From this size on a notebook is read without its outputs.
+LARGE = 100_000
+
+#: Metadata that changes by looking at a notebook, or that is output by another name.
+STRIPPED = (
+    "metadata.signature",
+    "metadata.widgets",
+    "cell.metadata.collapsed",
+    "cell.metadata.ExecuteTime",
+    "cell.metadata.execution",
+    "cell.metadata.heading_collapsed",
+    "cell.metadata.hidden",
+    "cell.metadata.scrolled",
+)
+
+#: option -> (its kind, what it does): the flags of `nbtools clean`, the keys of pyproject.
+FIELDS: dict[str, tuple[str, str]] = {
+    "keep_output": ("flag", "Keep outputs, but those of cells that say `keep_output: false`."),
+    "keep_count": ("flag", "Keep execution counts."),
+    "max_size": ("size", "Keep outputs of at most SIZE characters: 500, 100K, 2M."),
+    "keep_output_types": ("words", "Keep outputs of these types: error, stream:stderr."),
+    "drop_output_types": ("words", "Drop outputs of these types, also where others are kept."),
+    "strip_init_cells": ("flag", "Drop the outputs of cells marked `init_cell: true` too."),
+    "extra_keys": ("words", "Strip these keys too: metadata.foo, cell.metadata.bar.baz."),
+    "keep_metadata_keys": ("words", "Keep these keys, which are stripped by default."),
+    "drop_empty_cells": ("flag", "Drop cells without a source."),
+    "drop_tagged_cells": ("words", "Drop cells with one of these tags."),
+}
+
+
+class Options:
+    """What to keep and what to drop; the fields are those of FIELDS. Never changed once made.
+
+    Raises ValueError for what is no option, or no value of one.
+    """
+
+    __slots__ = (*FIELDS, "cell_keys", "notebook_keys")
+
+    keep_output: bool
+    keep_count: bool
+    max_size: int
+    keep_output_types: tuple[str, ...]
+    drop_output_types: tuple[str, ...]
+    strip_init_cells: bool
+    extra_keys: tuple[str, ...]
+    keep_metadata_keys: tuple[str, ...]
+    drop_empty_cells: bool
+    drop_tagged_cells: tuple[str, ...]
+    cell_keys: tuple[str, ...]  #: what is stripped from each cell, without `cell.`
+    notebook_keys: tuple[str, ...]  #: what is stripped from the notebook, without `metadata.`
+
+    def __init__(self, **values: object) -> None:
+        for name, (kind, _) in FIELDS.items():
+            setattr(self, name, _value(name, kind, values.pop(name, None)))
+        if values:
+            raise ValueError(f"no option {next(iter(values))!r}; there are {', '.join(FIELDS)}")
+        for key in self.extra_keys:
+            if not key.startswith(("metadata.", "cell.metadata.", "cell.attachments")):
+                raise ValueError(f"{key!r} cannot be stripped: begin with metadata. or cell.metadata.")
+        keys = [k for k in (*STRIPPED, *self.extra_keys) if k not in self.keep_metadata_keys]
+        self.cell_keys = tuple(k[5:] for k in keys if k.startswith("cell."))
+        self.notebook_keys = tuple(k[9:] for k in keys if k.startswith("metadata."))
+
+    def values(self) -> dict[str, Any]:
+        """The fields that were given, as `Options(**values)` takes them."""
+        return {name: value for name in FIELDS if (value := getattr(self, name))}
+
+
+def _value(name: str, kind: str, value: Any) -> Any:
+    if kind == "flag":
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        raise ValueError(f"{name} = {value!r} must be true or false")
+    if kind == "size":
+        return size(value or 0)
+    if isinstance(value, str):
+        return tuple(value.split())
+    if value is None or (
+        isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+    ):
+        return tuple(value or ())
+    raise ValueError(f"{name} = {value!r} must be a list of words")
+
+
+def size(text: object) -> int:
+    """The number that 500, 100K, 2M or 1G means; raises ValueError for anything else."""
+    number, factor = str(text).strip().upper(), 1
+    if number[-1:] in ("K", "M", "G"):
+        factor = {"K": 10**3, "M": 10**6, "G": 10**9}[number[-1]]
+        number = number[:-1]
+    if isinstance(text, bool) or not number.isdecimal():
+        raise ValueError(f"{text!r} is no size; write 500, 100K or 2M")
+    return int(number) * factor
+
+
+DEFAULT = Options()
+
+
+def strip(data: bytes | bytearray, options: Options = DEFAULT) -> bytes:
+    """The notebook in `data` without its outputs; raises NotANotebook, with the line.
+
+    An empty file, or one of nothing but blanks, stays as it is.
+    """
+    if not data.strip():  # the first byte that is not blank ends the look
+        return bytes(data)
+    nb = read(data, options)
+    major = nb["nbformat"]
+    try:
+        return codec.dumps(divide(nb), ascii_only=major < 4)
+    except UnicodeEncodeError as error:
+        code = f"\\u{ord(error.object[error.start]):04x}"
+        line = data.count(b"\n", 0, max(bytes(data).lower().find(code.encode()), 0)) + 1
+        raise NotANotebook(f"holds half a character, {code}, which no file can", line) from None
+    except RecursionError:
+        raise NotANotebook("broken JSON: nested too deeply", 1) from None
+
+
+def read(data: bytes | bytearray, options: Options = DEFAULT) -> dict[str, Any]:
+    """The stripped notebook as data, its text joined as nbformat joins it."""
+    nb, spans = None, None
+    if len(data) > LARGE and not _looks_into_outputs(options):
+        nb, spans = outline.outline(data) or (None, None)
+    if nb is None:
+        nb = codec.parse(data)
+    major = codec.version(nb)
+    if major != 4 and spans:
+        nb, spans = codec.parse(data), None
+    meta = nb["metadata"]
+    holder = meta if major == 4 else nb
+    for transient in ("orig_nbformat", "orig_nbformat_minor"):
+        if major > 2:
+            holder.pop(transient, None)
+    for key in options.notebook_keys:
+        _pop(meta, key)
+    default = options.keep_output or bool(meta.get("keep_output"))
+    number = 0
+    for found in codec.cells(nb, major):
+        for index, cell in enumerate(found):
+            try:
+                keep = _keeps(cell, default, options)
+                if spans and keep and index in spans:
+                    cell["outputs"] = outline.whole(data, spans[index])
+                if not keep and "outputs" in cell and not _looks_into_outputs(options):
+                    codec.check_outputs(cell["outputs"])
+                    cell["outputs"] = []
+                codec.join(cell, major)
+                _strip_cell(cell, keep, options)
+            except (KeyError, TypeError, AttributeError, UnicodeEncodeError) as error:
+                raise _malformed(data, cell, number + index, error) from None
+            except NotANotebook as error:
+                raise _in_cell(data, number + index, str(error)) from None
+        number += len(found)
+        found[:] = [cell for cell in found if not _dropped(cell, options)]
+    if major == 4 and (4, nb.get("nbformat_minor", 0)) >= (4, 5):
+        _identify(nb["cells"])
+    return nb
+
+
+def divide(nb: dict[str, Any]) -> dict[str, Any]:
+    """The notebook, its text divided into lines as nbformat writes it; changes `nb`."""
+    major = nb["nbformat"]
+    for found in codec.cells(nb, major):
+        for number, cell in enumerate(found):
+            try:
+                codec.split(cell, major)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise _malformed(b"", cell, number, error) from None
+    return nb
+
+
+def _looks_into_outputs(options: Options) -> bool:
+    return bool(options.max_size or options.keep_output_types or options.drop_output_types)
+
+
+def _keeps(cell: dict[str, Any], default: bool, options: Options) -> bool:
+    """Whether a cell keeps its outputs: its own word first, then the notebook's."""
+    meta = cell.get("metadata", {})
+    tagged = "keep_output" in _tags(cell)
+    if "keep_output" in meta:
+        if tagged and not meta["keep_output"]:
+            raise NotANotebook("says `keep_output: false` and is tagged keep_output: remove one")
+        return bool(meta["keep_output"])
+    if tagged:
+        return True
+    if "init_cell" in meta:
+        return bool(meta["init_cell"]) and not options.strip_init_cells
+    return default
+
+
+def _tags(cell: dict[str, Any]) -> list[Any]:
+    tags = cell.get("metadata", {}).get("tags")
+    return tags if type(tags) is list else [tags]
+
+
+def _strip_cell(cell: dict[str, Any], keep: bool, options: Options) -> None:
+    if "outputs" in cell:
+        outputs = cell["outputs"]
+        if not keep:
+            outputs = [
+                output
+                for output in outputs
+                if (options.max_size and length(output) <= options.max_size)
+                or _is_of(output, options.keep_output_types)
+            ]
+        if options.drop_output_types:
+            outputs = [o for o in outputs if not _is_of(o, options.drop_output_types)]
+        cell["outputs"] = outputs
+        if not options.keep_count:
+            for output in outputs:
+                for count in ("execution_count", "prompt_number"):
+                    if count in output:
+                        output[count] = None
+    if not options.keep_count:
+        for count in ("execution_count", "prompt_number"):
+            if count in cell:
+                cell[count] = None
+    for key in options.cell_keys:
+        _pop(cell, key)
+
+
+def length(value: object) -> int:
+    """How many characters of text an output holds."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(length, value))
+    if isinstance(value, dict):
+        return sum(map(length, value.values()))
+    return len(str(value))
+
+
+def _is_of(output: Mapping[str, Any], types: Iterable[str]) -> bool:
+    """Whether an output is of a type: `stream`, or `stream:stderr` for a stream of that name."""
+    for wanted in types:
+        kind, _, name = wanted.partition(":")
+        if output.get("output_type") == kind and (not name or output.get("name") == name):
+            return True
+    return False
+
+
+def _pop(holder: object, key: str) -> None:
+    """Take `key`, whose dots may lead inwards, out of `holder`."""
+    if not isinstance(holder, dict):
+        return
+    if key in holder:
+        del holder[key]
+        return
+    head, _, rest = key.partition(".")
+    if rest and head in holder:
+        _pop(holder[head], rest)
+
+
+def _dropped(cell: dict[str, Any], options: Options) -> bool:
+    if options.drop_tagged_cells and any(tag in options.drop_tagged_cells for tag in _tags(cell)):
+        return True
+    if not options.drop_empty_cells or cell.get("attachments"):
+        return False
+    source = cell.get("source", cell.get("input", ""))
+    return isinstance(source, str) and not source.strip()
+
+
+def _identify(found: list[dict[str, Any]]) -> None:
+    """Give cells without an id, or with another's, one that their text determines."""
+    taken = {cell["id"] for cell in found if "id" in cell}
+    if len(taken) == len(found):
+        return
+    import hashlib
+
+    seen: set[Any] = set()
+    for cell in found:
+        if "id" not in cell or cell["id"] in seen:
+            content = f"{cell['cell_type']}\n{cell.get('source', '')}".encode(errors="replace")
+            digest = hashlib.sha256(content).hexdigest()[:8]
+            while digest in taken:
+                digest = hashlib.sha256(digest.encode()).hexdigest()[:8]
+            cell["id"] = digest
+            taken.add(digest)
+        seen.add(cell["id"])
+
+
+def _malformed(data: bytes | bytearray, cell: Any, number: int, error: Exception) -> NotANotebook:
+    if not isinstance(cell, dict):
+        what = "is no object"
+    elif isinstance(error, KeyError):
+        what = f"has no {error.args[0]}"
+    else:
+        what = f"is malformed: {error}"
+    return _in_cell(data, number, what)
+
+
+def _in_cell(data: bytes | bytearray, number: int, what: str) -> NotANotebook:
+    return NotANotebook(f"cell {number + 1} {what}", codec.line_of_cell(bytes(data), number))
