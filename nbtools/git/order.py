@@ -26,8 +26,10 @@ def merge_order(
     for anchor in [None, *spine]:
         group = [] if anchor is None else [anchor]
         group += _interleaved(*(groups[side].get(anchor, []) for side in (0, 1)))
-        result += [name for name in group if name not in done]
-        done.update(group)
+        for name in group:
+            if name not in done:
+                result.append(name)
+                done.add(name)
     return result, torn
 
 
@@ -48,7 +50,8 @@ def same_place(
 
 def _seen(known: Sequence[Name], side: Sequence[Name]) -> list[Name]:
     """The known cells in a side's order; one that the side deleted follows its neighbour."""
-    order = [name for name in side if name in set(known)]
+    wanted = set(known)
+    order = [name for name in side if name in wanted]
     there = set(order)
     for i, name in enumerate(known):
         if name not in there:

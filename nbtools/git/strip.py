@@ -117,7 +117,7 @@ def strip(data: bytes | bytearray, options: Options = DEFAULT) -> bytes:
 
     An empty file, or one of nothing but blanks, stays as it is.
     """
-    if not data.strip():  # the first byte that is not blank ends the look
+    if not data[:80].strip() and not data.strip():
         return bytes(data)
     nb = read(data, options)
     major = nb["nbformat"]
@@ -168,7 +168,10 @@ def read(data: bytes | bytearray, options: Options = DEFAULT) -> dict[str, Any]:
         number += len(found)
         found[:] = [cell for cell in found if not _dropped(cell, options)]
     if major == 4 and (4, nb.get("nbformat_minor", 0)) >= (4, 5):
-        _identify(nb["cells"])
+        try:
+            _identify(nb["cells"])
+        except TypeError:
+            raise NotANotebook("is no valid notebook: a cell's id is no text", 1) from None
     return nb
 
 
