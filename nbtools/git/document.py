@@ -1,6 +1,8 @@
 """A notebook file as bytes and as cells, for the programs that git starts.
 
-Standard library only: a merge driver and a hook run where nothing is installed.
+Unlike `codec`, which writes every notebook alike for the filter, this keeps the layout of
+the file, so that a merge changes only what it merged. Standard library only: a merge driver
+and a hook run where nothing is installed.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbtools.errors import RequestError
+from nbtools.git import codec
+from nbtools.git.codec import NotANotebook
 
 KINDS = ("code", "markdown", "raw")
 
@@ -90,10 +94,12 @@ class Document:
     @classmethod
     def parse(cls, data: bytes, name: str) -> Document:
         """Read bytes; raises BadNotebook, which names `name` and the line."""
-        text = _decoded(data, name)
-        notebook = _loaded(text, name)
-        cells = [Cell.of(cell) for cell in _checked(notebook, name)]
-        return cls(notebook, cells, Style.of(text))
+        try:
+            notebook = codec.parse(data)
+            cells = [Cell.of(cell) for cell in _checked(notebook, data)]
+        except NotANotebook as error:
+            raise BadNotebook(error.at(name)) from None
+        return cls(notebook, cells, Style.of(data.decode()))
 
     def render(self) -> bytes:
         """The bytes of this notebook, laid out in its style."""
@@ -113,77 +119,29 @@ def form_of(text: str, like: object) -> str | list[str]:
     return text if isinstance(like, str) else text.splitlines(keepends=True)
 
 
-def _decoded(data: bytes, name: str) -> str:
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise BadNotebook(f"{name}:1: begins with a byte order mark; save it without")
-    if data.startswith(b"version https://git-lfs"):
-        raise BadNotebook(f"{name}:1: is a Git LFS pointer, not a notebook; run `git lfs pull`")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadNotebook(f"{name}:{line}: not a notebook, it is not UTF-8 text") from None
-
-
-def _loaded(text: str, name: str) -> dict[str, Any]:
-    try:
-        notebook = json.loads(text)
-    except json.JSONDecodeError as error:
-        at = text.find("<<<<<<< ") if "\n<<<<<<< " in text or text[:8] == "<<<<<<< " else -1
-        if at >= 0:
-            line = text.count("\n", 0, at) + 1
-            raise BadNotebook(
-                f"{name}:{line}: holds git's conflict markers; run `nbtools git fix {name}`"
-            ) from None
-        raise BadNotebook(
-            f"{name}:{error.lineno}: not a notebook, its JSON is broken: {error.msg}"
-        ) from None
-    except (RecursionError, ValueError) as error:
-        why = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise BadNotebook(f"{name}:1: not a notebook that can be read: {why}") from None
-    if "\\ud" in text or "\\uD" in text:
-        try:
-            json.dumps(notebook, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise BadNotebook(f"{name}:{_surrogate(text)}: holds half a character") from None
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("nbformat"), int):
-        raise BadNotebook(f"{name}:1: is JSON, but not a notebook: it names no nbformat")
-    if notebook["nbformat"] != 4:
-        raise BadNotebook(
-            f"{name}:1: is in notebook format {notebook['nbformat']}; convert every side with "
-            "`jupyter nbconvert --to notebook --nbformat 4`"
+def _checked(notebook: Any, data: bytes) -> list[dict[str, Any]]:
+    """The cells; raises NotANotebook for what could not be merged without loss."""
+    if codec.version(notebook) != 4:
+        raise NotANotebook(
+            f"is in notebook format {notebook['nbformat']}; convert every version with "
+            "`jupyter nbconvert --to notebook --nbformat 4`",
+            1,
         )
-    return notebook
-
-
-def _surrogate(text: str) -> int:
-    """The first line that holds a lone half of a surrogate pair."""
-    for number, line in enumerate(text.split("\n"), 1):
-        pairs = line.lower().count("\\ud")
-        if pairs:
-            try:
-                json.loads(f'"{line.strip().strip(",").strip(chr(34))}"').encode()
-            except ValueError:  # UnicodeEncodeError is one
-                return number
-    return 1
-
-
-def _checked(notebook: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    cells = notebook.get("cells")
-    if not isinstance(cells, list):
-        raise BadNotebook(f"{name}:1: is not a notebook: it has no list of cells")
-    for number, cell in enumerate(cells, 1):
-        wrong = _fault(cell)
-        if wrong:
-            raise BadNotebook(f"{name}: cell {number} {wrong}")
+    cells = codec.cells(notebook, 4)[0]
+    for number, cell in enumerate(cells):
+        if wrong := _fault(cell):
+            line = codec.line_of_cell(data, number)
+            raise NotANotebook(f"cell {number + 1} {wrong}", line)
+    if b"\\ud" in data or b"\\uD" in data:
+        _refuse_halves(notebook, data)
     return cells
 
 
 def _fault(cell: Any) -> str:
     if not isinstance(cell, dict):
-        return "is not an object"
+        return "is no object"
     if cell.get("cell_type") not in KINDS:
-        return f"has the cell type {cell.get('cell_type')!r}, which notebooks do not have"
+        return f"has the type {cell.get('cell_type')!r}, which notebooks do not have"
     source = cell.get("source")
     lines = source if isinstance(source, list) else [source]
     if not all(isinstance(line, str) for line in lines):
@@ -192,5 +150,15 @@ def _fault(cell: Any) -> str:
         return "has an id that is not text"
     for key, kind in (("metadata", dict), ("attachments", dict), ("outputs", list)):
         if not isinstance(cell.get(key, kind()), kind):
-            return f"has {key} that are not {'a list' if kind is list else 'an object'}"
+            return f"has {key} that are no {'list' if kind is list else 'object'}"
     return ""
+
+
+def _refuse_halves(notebook: dict[str, Any], data: bytes) -> None:
+    """Half of a surrogate pair can be read as an escape, and never written as UTF-8."""
+    try:
+        codec.dumps(notebook)
+    except UnicodeEncodeError as error:
+        code = f"\\u{ord(error.object[error.start]):04x}"
+        line = data[: max(data.lower().find(code.encode()), 0)].count(b"\n") + 1
+        raise NotANotebook(f"holds half a character, {code}, which no file can", line) from None
