@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from difflib import SequenceMatcher
 
 from nbtools.git.document import Cell
@@ -28,6 +28,7 @@ def match(base: Sequence[Cell], side: Sequence[Cell]) -> dict[int, int]:
         found = _by_id(base, side)
     _by_source(base, side, found)
     _by_likeness(base, side, found)
+    _by_place(base, side, found, numbered(side))
     return found
 
 
@@ -68,12 +69,27 @@ def _by_source(base: Sequence[Cell], side: Sequence[Cell], found: dict[int, int]
     mine = [(side[j].kind, side[j].source) for j in right]
     for i, j, size in SequenceMatcher(None, keys, mine, autojunk=False).get_matching_blocks():
         found.update({right[j + k]: left[i + k] for k in range(size)})
+    # Blank cells say nothing: one that moved cannot be told from another.
+    some = [i for i in left if base[i].source.strip()]
+    _elsewhere(
+        {i: (base[i].kind, base[i].source) for i in some},
+        {j: (side[j].kind, side[j].source) for j in right},
+        found,
+    )
+    # Its type changed.
+    _elsewhere({i: base[i].source for i in some}, {j: side[j].source for j in right}, found)
+
+
+def _elsewhere(
+    base: Mapping[int, Hashable], side: Mapping[int, Hashable], found: dict[int, int]
+) -> None:
+    """Pair what is left by equal keys, wherever it is."""
     taken = set(found.values())
-    places: dict[tuple[str, str], list[int]] = {}
-    for i, key in zip(left, keys, strict=True):
-        if i not in taken and key[1].strip():
+    places: dict[Hashable, list[int]] = {}
+    for i, key in base.items():
+        if i not in taken:
             places.setdefault(key, []).append(i)
-    for j, key in zip(right, mine, strict=True):
+    for j, key in side.items():
         if j not in found and places.get(key):
             found[j] = places[key].pop(0)
 
@@ -93,15 +109,34 @@ def _by_likeness(base: Sequence[Cell], side: Sequence[Cell], found: dict[int, in
         mine = _words(side[j].source)
         for i in left:
             near = any(a == b for a, b in zip(place_of_base[i], place_of_side[j], strict=True))
-            if base[i].kind == side[j].kind and (near or few):
+            alike = base[i].kind == side[j].kind
+            if near or (alike and few):
                 score = _shared(words[i], mine)
-                if score >= (NEAR if near else FAR):
+                if score >= (NEAR if near and alike else FAR):
                     pairs.append((-score, abs(i - j), j, i))
     taken = set(back)
     for _, _, j, i in sorted(pairs):
         if j not in found and i not in taken:
             found[j] = i
             taken.add(i)
+
+
+def _by_place(
+    base: Sequence[Cell], side: Sequence[Cell], found: dict[int, int], counting: bool
+) -> None:
+    """Cells that no id tells apart, and that stand alone between the same neighbours."""
+    back = {i: i for i in found.values()}
+    left: dict[tuple[int, int], int | None] = {}
+    right: dict[tuple[int, int], int | None] = {}
+    for cells, known, alone in ((base, back, left), (side, found, right)):
+        places = _places(len(cells), known)
+        for i in _rest(cells, set(known)):
+            alone[places[i]] = None if places[i] in alone else i
+    for place, j in right.items():
+        i = left.get(place)
+        if i is not None and j is not None and base[i].kind == side[j].kind:
+            if counting or not (base[i].id and side[j].id):
+                found[j] = i
 
 
 def _places(count: int, known: dict[int, int]) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What git and pre-commit start: `start.py process|clean|smudge` and `start.py hook NAME`.
+"""What git and pre-commit start: `start.py process|clean|smudge`, `start.py hook NAME`,
+`start.py merge %O %A %B %L %P`, `start.py textconv FILE`.
 
 It runs before anything is installed, on the standard library alone, so it opens the package
 without its `__init__`, which is for those who import nbtools.
@@ -17,9 +18,18 @@ package = type(sys)("nbtools")
 package.__path__ = [git + "/.."]  # type: ignore[attr-defined]
 sys.modules["nbtools"] = package
 
-if sys.argv[1:2] == ["hook"]:
+job, arguments = "".join(sys.argv[1:2]), sys.argv[1:]
+if job == "hook":
     from nbtools.git.hook import main
+elif job == "merge":
+    from nbtools.git.driver import main
+
+    del arguments[0]
+elif job == "textconv":
+    from nbtools.git.textconv import main
+
+    del arguments[0]
 else:
     from nbtools.git.filter import main
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(arguments))
