@@ -41,16 +41,16 @@ def merge_cell(base: Cell, ours: Cell, theirs: Cell) -> MergedCell:
     metadata = merge_values(base.metadata, ours.metadata, theirs.metadata, clashes, "")
     rest = merge_values(_rest(base), _rest(ours), _rest(theirs), clashes, "")
     name = merge_values(base.id, ours.id, theirs.id, [], "") or ours.id or theirs.id
-    three = (base, ours, theirs)
+    three = base, ours, theirs
 
-    def version(like: Cell, kind: str, source: str) -> Cell:
-        outputs = _outputs(three, source, metadata)
-        return _built(like, kind, source, name, metadata, rest, attachments, outputs)
-
+    held = rest | {"metadata": metadata, "attachments": attachments}
+    if name:
+        held["id"] = name
     like = ours if kinds[0] == ours.kind else theirs
-    merged = MergedCell(version(like, kinds[0], text.ours), clashes=clashes)
+    merged = MergedCell(_built(like, kinds[0], text.ours, held, three), clashes=clashes)
     if why:
-        merged.theirs, merged.why = version(theirs, kinds[1], text.theirs), why
+        merged.theirs = _built(theirs, kinds[1], text.theirs, held, three)
+        merged.why = why
     return merged
 
 
@@ -96,7 +96,7 @@ def _kinds(base: Cell, ours: Cell, theirs: Cell) -> tuple[tuple[str, str], str]:
 def _attachments(base: Cell, ours: Cell, theirs: Cell) -> tuple[Cell, dict[str, Any], str]:
     """Merged attachments; theirs, whose pictures of an equal name got another, and its text."""
     clashes: list[Clash] = []
-    files = {}
+    files: dict[str, Any] = {}
     source, replaced = theirs.source, ""
     mine, yours, known = ours.attachments, theirs.attachments, base.attachments
     for name in [*mine, *(n for n in yours if n not in mine)]:
@@ -109,7 +109,7 @@ def _attachments(base: Cell, ours: Cell, theirs: Cell) -> tuple[Cell, dict[str, 
             source = source.replace(f"attachment:{name}", f"attachment:{other}")
             replaced = name if three[0] is not ABSENT else replaced
             continue
-        value = merge_values(*three, clashes)
+        value = merge_values(three[0], three[1], three[2], clashes)
         if value is not ABSENT:
             files[name] = value
     if source != theirs.source:
@@ -158,30 +158,22 @@ def _uncounted(outputs: list[Any]) -> list[Any]:
 
 
 def _built(
-    like: Cell,
-    kind: str,
-    source: str,
-    name: str,
-    metadata: dict[str, Any],
-    rest: dict[str, Any],
-    attachments: dict[str, Any],
-    outputs: list[Any],
+    like: Cell, kind: str, source: str, held: dict[str, Any], three: tuple[Cell, Cell, Cell]
 ) -> Cell:
-    data = {key: value for key, value in like.data.items() if key in OWN or key in rest}
-    data |= {"cell_type": kind, "metadata": metadata, **rest}
+    """A cell laid out as `like`, with what else it holds and the outputs of its source."""
+    data = {key: value for key, value in like.data.items() if key in OWN or key in held}
+    data |= {"cell_type": kind, **held}
     if source != like.source:
         data["source"] = form_of(source, like.data["source"])
-    if name:
-        data["id"] = name
     if kind == "code":
-        data |= {"outputs": outputs, "execution_count": None}
-        data.pop("attachments", None)
+        data["outputs"] = _outputs(three, source, held["metadata"])
+        data["execution_count"] = None
     else:
         data.pop("outputs", None)
         data.pop("execution_count", None)
-        if attachments or "attachments" in data:
-            data["attachments"] = attachments
-    return Cell(ordered(like.data, data), kind, source, name)
+    if kind == "code" or not (held["attachments"] or "attachments" in like.data):
+        del data["attachments"]
+    return Cell(ordered(like.data, data), kind, source, held.get("id", ""))
 
 
 def _rest(cell: Cell) -> dict[str, Any]:

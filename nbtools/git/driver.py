@@ -64,7 +64,8 @@ def labels(size: str, names: Sequence[str] = ()) -> Labels:
     """Labels from git's words; a git older than 2.44 leaves `%X` and `%Y` as they are."""
     found = [name for name in names if name and not name.startswith("%")]
     length = int(size) if size.isdecimal() else 7
-    return Labels(*found[:2], size=length) if len(found) >= 2 else Labels(size=length)
+    ours, theirs = found[:2] if len(found) >= 2 else ("ours", "theirs")
+    return Labels(ours, theirs, length)
 
 
 def main(arguments: Sequence[str]) -> int:

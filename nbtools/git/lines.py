@@ -25,7 +25,7 @@ class MergedText:
 
 def merge_text(base: str, ours: str, theirs: str) -> MergedText:
     """Merge two changes of `base`; lines that touch count as one change, as in git."""
-    if ours == theirs or base == theirs:
+    if theirs in (ours, base):
         return MergedText(ours, ours, ())
     if base == ours:
         return MergedText(theirs, theirs, ())
@@ -101,9 +101,7 @@ def _blocks(a: Lines, b: Lines) -> Iterator[tuple[int, int, int]]:
         tail += 1
     if head:
         yield 0, 0, head
-    middle = SequenceMatcher(
-        None, a[head : len(a) - tail], b[head : len(b) - tail], autojunk=False
-    )
+    middle = SequenceMatcher(None, a[head : len(a) - tail], b[head : len(b) - tail], autojunk=False)
     for i, j, size in middle.get_matching_blocks():
         if size:
             yield head + i, head + j, size

@@ -133,10 +133,11 @@ def _by_place(
         for i in _rest(cells, set(known)):
             alone[places[i]] = None if places[i] in alone else i
     for place, j in right.items():
-        i = left.get(place)
-        if i is not None and j is not None and base[i].kind == side[j].kind:
-            if counting or not (base[i].id and side[j].id):
-                found[j] = i
+        one = left.get(place)
+        if one is None or j is None or base[one].kind != side[j].kind:
+            continue
+        if counting or not (base[one].id and side[j].id):
+            found[j] = one
 
 
 def _places(count: int, known: dict[int, int]) -> list[tuple[int, int]]:

@@ -133,9 +133,7 @@ class _Merge:
             self.conflicts.append(f"{_title(mine)}: {merged.why}")
         if merged.clashes:
             paths = ", ".join(clash.path for clash in merged.clashes)
-            cells.insert(
-                0, metadata_marker(merged.clashes, "the cell below", self.labels, name)
-            )
+            cells.insert(0, metadata_marker(merged.clashes, "the cell below", self.labels, name))
             self.conflicts.append(f"{_title(mine)}: both sides changed its metadata: {paths}")
         return cells
 
@@ -160,11 +158,11 @@ class _Merge:
     def _data(self, clashes: list[Clash]) -> dict[str, Any]:
         """All of the notebook but its cells."""
         skip = {"cells", "nbformat_minor"}
-        three = (
+        base, mine, yours = (
             {k: v for k, v in data.items() if k not in skip}
             for data in (self.base_data, self.ours.data, self.theirs.data)
         )
-        merged = merge_values(*three, clashes)
+        merged: dict[str, Any] = merge_values(base, mine, yours, clashes)
         merged["nbformat_minor"] = max(self.ours.minor, self.theirs.minor)
         merged["cells"] = []
         in_order = {key: merged[key] for key in self.ours.data if key in merged}
@@ -172,7 +170,7 @@ class _Merge:
 
 
 def _named(matched: dict[int, int], count: int, side: str) -> list[Name]:
-    return [matched[i] if i in matched else (side, i) for i in range(count)]
+    return [matched.get(i, (side, i)) for i in range(count)]
 
 
 def _twins(
@@ -183,12 +181,12 @@ def _twins(
     """
     mine: dict[object, list[Name]] = {}
     counting = numbered(ours) or numbered(theirs)
-    for cell, name, keys in _inserted(ours, names, counting):
+    for name, keys in _inserted(ours, names, counting):
         for key in keys:
             mine.setdefault(key, []).append(name)
     taken: set[Name] = set()
     result = list(their_names)
-    for number, (_, name, keys) in enumerate(_inserted(theirs, their_names, counting)):
+    for number, (name, keys) in enumerate(_inserted(theirs, their_names, counting)):
         if isinstance(name, int):
             continue
         free = (n for key in keys for n in mine.get(key, []) if n not in taken)
@@ -200,7 +198,7 @@ def _twins(
 
 def _inserted(
     cells: list[Cell], names: list[Name], counting: bool
-) -> Iterable[tuple[Cell, Name, list[object]]]:
+) -> Iterable[tuple[Name, list[object]]]:
     """Every cell with its name; those inserted with what tells them: id, or place and source."""
     anchor: Name | None = None
     for cell, name in zip(cells, names, strict=True):
@@ -211,7 +209,7 @@ def _inserted(
             keys = [cell.id] if cell.id and not counting else []
             if cell.source.strip():
                 keys.append((anchor, cell.kind, cell.source))
-        yield cell, name, keys
+        yield name, keys
 
 
 def _title(cell: Cell) -> str:

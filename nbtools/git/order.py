@@ -69,11 +69,14 @@ def _moves(
         return theirs, []
     mine, yours = _moved(known, ours), _moved(known, theirs)
     result = [name for name in ours if name not in yours - mine]
-    previous = None
-    for name in theirs:
+    for i, name in enumerate(theirs):
         if name in yours - mine:
-            result.insert(result.index(previous) + 1 if previous is not None else 0, name)
-        previous = name
+            # Beside a neighbour that stayed: one that ours moved tells nothing of the place.
+            after = theirs[i + 1] if i + 1 < len(theirs) else None
+            if i and (theirs[i - 1] not in mine or after is None or after in mine | yours):
+                result.insert(result.index(theirs[i - 1]) + 1, name)
+            else:
+                result.insert(result.index(after) if i and after is not None else 0, name)
     both = [name for name in ours if name in mine & yours]
     return result, [n for n in both if _before(ours, n) != _before(theirs, n)]
 

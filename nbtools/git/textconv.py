@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,10 @@ def texts(output: Any) -> Iterator[tuple[str, str | None]]:
     elif kind == "error":
         trace = output.get("traceback")
         lines = trace if isinstance(trace, list) else []
-        yield "error", "\n".join([f"{output.get('ename')}: {output.get('evalue')}", *map(str, lines)])
+        yield (
+            "error",
+            "\n".join([f"{output.get('ename')}: {output.get('evalue')}", *map(str, lines)]),
+        )
     data = output.get("data")
     bundle = data if isinstance(data, dict) else {}
     if "text/plain" in bundle:
@@ -103,10 +107,9 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"nbtools: {arguments[0]}: {error.strerror}\n")
         return 2
-    try:
+    # A diff must show a broken notebook too, or nobody sees how it broke.
+    with suppress(BadNotebook):
         data = text(Document.parse(data, arguments[0])).encode(errors="replace")
-    except BadNotebook:
-        pass  # a diff must show a broken notebook too, or nobody sees how it broke
     sys.stdout.buffer.write(data)
     return 0
 

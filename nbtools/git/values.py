@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 
@@ -53,7 +54,7 @@ def same(a: Any, b: Any) -> bool:
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list):
         return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b) or (a != a and b != b)  # NaN is itself here
+    return bool(a == b) or (isinstance(a, float) and isnan(a) and isnan(b))
 
 
 def common_values(ours: Any, theirs: Any) -> Any:
@@ -81,8 +82,8 @@ def _merge_keys(
 ) -> dict[str, Any]:
     merged = {}
     for key in [*ours, *(k for k in theirs if k not in ours)]:
-        three = (side.get(key, ABSENT) for side in (base, ours, theirs))
-        value = merge_values(*three, clashes, f"{path}.{key}" if path else key)
+        known, mine, yours = (side.get(key, ABSENT) for side in (base, ours, theirs))
+        value = merge_values(known, mine, yours, clashes, f"{path}.{key}" if path else key)
         if value is not ABSENT:
             merged[key] = value
     return ordered(ours, merged)
