@@ -9,7 +9,10 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any, NoReturn
+    from mmap import mmap
+    from typing import Any, NoReturn, TypeAlias
+
+    Blob: TypeAlias = bytes | bytearray | mmap
 
 try:
     from _json import encode_basestring, encode_basestring_ascii, make_scanner, scanstring
@@ -58,7 +61,7 @@ class _Grammar:
 scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_Grammar())  # type: ignore[arg-type]
 
 
-def parse(data: bytes | bytearray | memoryview) -> Any:
+def parse(data: Blob) -> Any:
     """The JSON value in `data`; raises NotANotebook with the line where it breaks."""
     try:
         text = str(data, "utf-8")

@@ -17,9 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nbtools.git.memory import Room
+    from nbtools.git.codec import Blob
+
 PACKET = 65516  #: the most that a packet carries
 _FLUSH = b"0000"
+_READ = 1 << 18
 _PIPE = 1 << 20
+_ROOM = 1 << 24  #: what malloc gives again and again is faster below
 _SET_PIPE_SIZE = 1031  # Linux's F_SETPIPE_SZ: fewer turns between git and us
 
 
@@ -38,7 +43,7 @@ class Cleaner:
 
             self.cache = Cache.here()
 
-    def run(self, command: str, path: str, data: bytearray) -> bytes | bytearray:
+    def run(self, command: str, path: str, data: Blob) -> Blob:
         """The blob that `command` makes of `data`; raises NotANotebook or ProjectError."""
         if command == "clean":
             options = self.projects.options(path)
@@ -59,7 +64,7 @@ def main(arguments: list[str]) -> int:
             return 0
         if command in {"clean", "smudge"}:
             path = rest[0] if rest else "notebook"
-            data = bytearray(sys.stdin.buffer.read())
+            data = sys.stdin.buffer.read()
             return _single(Cleaner(keep), command, path, data)
     except KeyboardInterrupt:
         return 130
@@ -71,7 +76,7 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
-def _single(cleaner: Cleaner, command: str, path: str, data: bytearray) -> int:
+def _single(cleaner: Cleaner, command: str, path: str, data: Blob) -> int:
     try:
         result = cleaner.run(command, path, data)
     except (NotANotebook, ProjectError) as error:
@@ -113,7 +118,7 @@ def _say(sentence: str) -> None:
     os.write(2, text)
 
 
-def _packet(payload: bytes | bytearray | memoryview) -> bytes:
+def _packet(payload: bytes | memoryview) -> bytes:
     return b"%04x%b" % (len(payload) + 4, payload)
 
 
@@ -121,14 +126,30 @@ class _Pipe:
     """Packets from stdin and to stdout."""
 
     def __init__(self) -> None:
-        self._in = open(0, "rb", buffering=_PIPE >> 2, closefd=False)
+        self._buffer = memoryview(b"")  # what was read and not yet taken
         self._large = False
 
+    def _take(self, length: int) -> memoryview:
+        """At most `length` bytes, at least one; raises EOFError at the end."""
+        if not self._buffer:
+            self._buffer = memoryview(os.read(0, _READ))
+            if not self._buffer:
+                raise EOFError
+        taken, self._buffer = self._buffer[:length], self._buffer[length:]
+        return taken
+
+    def _append(self, data: Blob, length: int) -> None:
+        """Append `length` bytes to `data`; raises EOFError."""
+        while length:
+            taken = self._take(length)
+            data += taken
+            length -= len(taken)
+
     def _length(self) -> int:
-        """The length of the next packet's payload, -1 for a flush; raises Hangup at the end."""
-        head = self._in.read(4)
-        if not head:
-            raise EOFError
+        """The length of the next packet's payload, -1 for a flush; raises EOFError."""
+        head = bytes(self._take(4))
+        while len(head) < 4:
+            head += self._take(4 - len(head))
         try:
             length = int(head, 16)
         except ValueError:
@@ -140,29 +161,35 @@ class _Pipe:
         lines = []
         try:
             while (length := self._length()) >= 0:
-                lines.append(os.fsdecode(self._read(length)).removesuffix("\n"))
+                line = bytearray()
+                self._append(line, length)
+                lines.append(os.fsdecode(bytes(line)).removesuffix("\n"))
         except EOFError:
             if lines:
                 raise Hangup from None
         return lines
 
-    def content(self) -> bytearray:
+    def content(self) -> Blob:
         """A blob, in one piece of memory: joining packets would need twice as much."""
-        data = bytearray()
+        data, limit = bytearray(), _ROOM
+        room = None
         try:
             while (length := self._length()) >= 0:
-                data += self._read(length)
-                if not self._large and len(data) > _PIPE:
+                while length:
+                    taken = self._take(length)
+                    length -= len(taken)
+                    if room:
+                        room.append(taken)
+                    else:
+                        data += taken
+                if len(data) > _PIPE and not self._large:
                     self._enlarge()
+                if len(data) > limit:
+                    limit = sys.maxsize
+                    room = _room(data)
         except EOFError:
             raise Hangup from None
-        return data
-
-    def _read(self, length: int) -> bytes:
-        payload = self._in.read(length)
-        if len(payload) < length:
-            raise Hangup
-        return payload
+        return room.whole() if room else data
 
     def _enlarge(self) -> None:
         self._large = True
@@ -173,10 +200,10 @@ class _Pipe:
         except (ImportError, OSError):
             return  # not Linux, or not allowed: only slower
 
-    def answer(self, result: bytes | bytearray) -> None:
+    def answer(self, result: Blob) -> None:
         """Send a blob."""
         if len(result) <= PACKET:
-            content = _packet(result) if result else b""
+            content = _packet(memoryview(result)) if result else b""
             self.write(_packet(b"status=success\n") + _FLUSH + content + _FLUSH + _FLUSH)
             return
         self.write(_packet(b"status=success\n") + _FLUSH)
@@ -189,6 +216,18 @@ class _Pipe:
         view = memoryview(data)
         while view:
             view = view[os.write(1, view) :]
+
+
+def _room(begun: bytearray) -> Room | None:
+    """Room for a large blob, as far as it has come; None where the system offers nothing."""
+    from nbtools.git import memory
+
+    if not memory.available():
+        return None
+    room = memory.Room()
+    room.append(begun)
+    begun.clear()
+    return room
 
 
 def _pieces(view: memoryview) -> Iterator[memoryview]:

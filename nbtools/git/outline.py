@@ -13,19 +13,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from nbtools.git.codec import Blob
+
 #: A run of characters without quote, backslash and control shrinks when it is longer.
 LONG = 1000
-_WINDOW = 1 << 16
+_WINDOW = 1 << 15  # fits the first cache, which is looked through 31 times
 _MARK = b"-Infinity"  # a token that the scanner hands to us each time that it meets one
 _KEY = b'"outputs": ['
-_CONTROLS = [bytes([code]) for code in range(32) if code != 10]  # a run lies in one line
+_CONTROLS = [code for code in range(32) if code != 10]  # a run lies in one line
 
 
 class _Mark:
     """Stands where an output was cut out."""
 
 
-def outline(data: bytes | bytearray) -> tuple[Any, dict[int, tuple[int, int]]] | None:
+def outline(data: Blob) -> tuple[Any, dict[int, tuple[int, int]]] | None:
     """The notebook with shrunk outputs, and for each such cell where its outputs lie in `data`.
 
     None when the file is laid out otherwise; the answer is never a guess.
@@ -70,12 +72,12 @@ def outline(data: bytes | bytearray) -> tuple[Any, dict[int, tuple[int, int]]] |
     return nb, where
 
 
-def whole(data: bytes | bytearray, span: tuple[int, int]) -> Any:
+def whole(data: Blob, span: tuple[int, int]) -> Any:
     """The outputs at `span` as they are, for a cell that keeps them."""
     return parse(data[span[0] : span[1]])
 
 
-def _spans(data: bytes | bytearray) -> Any:
+def _spans(data: Blob) -> Any:
     """Where the lists of outputs lie, brackets included, those that are empty left out."""
     at = data.find(_KEY)
     while at >= 0:
@@ -92,7 +94,7 @@ def _spans(data: bytes | bytearray) -> Any:
         at = data.find(_KEY, end)
 
 
-def _end(data: bytes | bytearray, at: int, closing: bytes) -> int:
+def _end(data: Blob, at: int, closing: bytes) -> int:
     """Where `closing`, which begins with a newline, ends; -1 when it does not come.
 
     Looking for one byte is ten times as fast as looking for several: long lines are hopped.
@@ -107,7 +109,7 @@ def _end(data: bytes | bytearray, at: int, closing: bytes) -> int:
     return -1
 
 
-def _shrunk(data: bytes | bytearray, begin: int, end: int) -> Any:
+def _shrunk(data: Blob, begin: int, end: int) -> Any:
     """Parse a list of outputs with its long strings cut; raises ValueError when it is none."""
     parts, done, at = [], begin, begin
     while end - at > LONG:
@@ -138,7 +140,7 @@ def _shrunk(data: bytes | bytearray, begin: int, end: int) -> Any:
     return value
 
 
-def _sound(data: bytes | bytearray, begin: int, end: int) -> bool:
+def _sound(data: Blob, begin: int, end: int) -> bool:
     """Whether a run could stand in a string of JSON: UTF-8, and no control characters."""
     for at in range(begin, end, _WINDOW):
         window = data[at : min(at + _WINDOW, end)]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from nbtools.git.codec import Blob
+
 #: From this size on a notebook is read without its outputs.
 LARGE = 100_000
 
@@ -112,12 +114,12 @@ def size(text: object) -> int:
 DEFAULT = Options()
 
 
-def strip(data: bytes | bytearray, options: Options = DEFAULT) -> bytes:
+def strip(data: Blob, options: Options = DEFAULT) -> bytes:
     """The notebook in `data` without its outputs; raises NotANotebook, with the line.
 
     An empty file, or one of nothing but blanks, stays as it is.
     """
-    if not data[:80].strip() and not data.strip():
+    if not data[:80].strip() and not bytes(data).strip():
         return bytes(data)
     nb = read(data, options)
     major = nb["nbformat"]
@@ -131,7 +133,7 @@ def strip(data: bytes | bytearray, options: Options = DEFAULT) -> bytes:
         raise NotANotebook("broken JSON: nested too deeply", 1) from None
 
 
-def read(data: bytes | bytearray, options: Options = DEFAULT) -> dict[str, Any]:
+def read(data: Blob, options: Options = DEFAULT) -> dict[str, Any]:
     """The stripped notebook as data, its text joined as nbformat joins it."""
     nb, spans = None, None
     if len(data) > LARGE and not _looks_into_outputs(options):
@@ -297,7 +299,7 @@ def _identify(found: list[dict[str, Any]]) -> None:
         seen.add(cell["id"])
 
 
-def _malformed(data: bytes | bytearray, cell: Any, number: int, error: Exception) -> NotANotebook:
+def _malformed(data: Blob, cell: Any, number: int, error: Exception) -> NotANotebook:
     if not isinstance(cell, dict):
         what = "is no object"
     elif isinstance(error, KeyError):
@@ -307,5 +309,5 @@ def _malformed(data: bytes | bytearray, cell: Any, number: int, error: Exception
     return _in_cell(data, number, what)
 
 
-def _in_cell(data: bytes | bytearray, number: int, what: str) -> NotANotebook:
+def _in_cell(data: Blob, number: int, what: str) -> NotANotebook:
     return NotANotebook(f"cell {number + 1} {what}", codec.line_of_cell(bytes(data), number))
