@@ -29,6 +29,7 @@ class Settings:
     timeout: float = 0.0  #: seconds a job may take; 0: no limit
     cell_timeout: float = 0.0  #: seconds a cell may take; 0: no limit
     no_color: bool = False  #: NO_COLOR is set: print without colours
+    config_home: Path = Path()  #: where programs keep their configuration: ~/.config
 
     @classmethod
     def load(cls, cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -37,6 +38,8 @@ class Settings:
         environ = os.environ if environ is None else environ
         values, project = _pyproject(cwd)
         values["no_color"] = bool(environ.get("NO_COLOR"))
+        home = Path(environ.get("HOME") or Path.home())
+        values["config_home"] = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
         if environ.get("NBTOOLS_STORE"):
             values["store"] = Path(environ["NBTOOLS_STORE"]).expanduser().absolute()
             values["store_reason"] = "NBTOOLS_STORE says so"
@@ -67,7 +70,8 @@ def _pyproject(cwd: Path) -> tuple[dict[str, Any], Path | None]:
         table = tomllib.loads(text.decode())["tool"]["nbtools"]
     except (ValueError, KeyError) as error:
         raise RequestError(f"{path}: {error}; mend the file") from None
-    types = {f.name: f.type for f in fields(Settings) if f.name not in ("store_reason", "no_color")}
+    surroundings = ("store_reason", "no_color", "config_home")
+    types = {f.name: f.type for f in fields(Settings) if f.name not in surroundings}
     for key, value in table.items():
         if isinstance(value, dict):
             continue  # a table of its own, such as [tool.nbtools.clean], has its own reader

@@ -21,6 +21,7 @@ LAYERS = [
         "prepare", "request", "jobs", "outputs", "experiments", "runs", "lineage", "card",
         "doctor",
     },
+    {"git"},
     {"cli"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
