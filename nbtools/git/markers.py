@@ -16,6 +16,8 @@ from nbtools.git.values import ABSENT, Clash
 
 #: The key in a marker cell's metadata; its value says which marker it is.
 KEY = "nbtools_conflict"
+#: The key of the paths that clash, in a marker about metadata.
+PATHS = "nbtools_conflict_paths"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ def metadata_marker(clashes: Sequence[Clash], owner: str, labels: Labels, name: 
         f"ours; correct it if you want theirs, then delete this cell.\n\n{mine}\n"
         f"`{'=' * size}`\n\n{yours}\n`{'>' * size} {labels.theirs}`"
     )
-    return _cell(text, "metadata", f"{name}-metadata")
+    made = _cell(text, "metadata", f"{name}-metadata")
+    made.metadata[PATHS] = [clash.path for clash in clashes]
+    return made
 
 
 def marked(metadata: Any) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+from nbtools.git.ancestor import resolved
 from nbtools.git.cells import changed, common_cell, merge_cell, plain
 from nbtools.git.document import Cell, Document
 from nbtools.git.markers import Labels, markers, metadata_marker, wrapped
@@ -48,6 +49,7 @@ def merge(
     known = Document.parse(base, f"{name} (base)") if base.strip() else None
     if known and same(known.data, yours.data):
         return Merged(ours)
+    known = known and resolved(known, mine, yours)
     return _Merge(known, mine, yours, labels).result()
 
 
