@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What git and pre-commit start: `start.py process|clean|smudge`, `start.py hook NAME`,
-`start.py merge %O %A %B %L %P`, `start.py textconv FILE`.
+`start.py merge %O %A %B %L %P`, `start.py textconv FILE`, `start.py nbstripout …`.
 
 It runs before anything is installed, on the standard library alone, so it opens the package
 without its `__init__`, which is for those who import nbtools.
@@ -23,6 +23,10 @@ if job == "hook":
     from nbtools.git.hook import main
 elif job == "merge":
     from nbtools.git.driver import main
+
+    del arguments[0]
+elif job == "nbstripout":
+    from nbtools.git.compat import main
 
     del arguments[0]
 elif job == "textconv":

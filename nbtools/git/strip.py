@@ -149,7 +149,7 @@ def read(data: Blob, options: Options = DEFAULT) -> dict[str, Any]:
         if major > 2:
             holder.pop(transient, None)
     for key in options.notebook_keys:
-        _pop(meta, key)
+        pop(meta, key)
     default = options.keep_output or bool(meta.get("keep_output"))
     number = 0
     for found in codec.cells(nb, major):
@@ -171,7 +171,7 @@ def read(data: Blob, options: Options = DEFAULT) -> dict[str, Any]:
         found[:] = [cell for cell in found if not _dropped(cell, options)]
     if major == 4 and (4, nb.get("nbformat_minor", 0)) >= (4, 5):
         try:
-            _identify(nb["cells"])
+            identify(nb["cells"])
         except TypeError:
             raise NotANotebook("is no valid notebook: a cell's id is no text", 1) from None
     return nb
@@ -236,7 +236,7 @@ def _strip_cell(cell: dict[str, Any], keep: bool, options: Options) -> None:
             if count in cell:
                 cell[count] = None
     for key in options.cell_keys:
-        _pop(cell, key)
+        pop(cell, key)
 
 
 def length(value: object) -> int:
@@ -259,7 +259,7 @@ def _is_of(output: Mapping[str, Any], types: Iterable[str]) -> bool:
     return False
 
 
-def _pop(holder: object, key: str) -> None:
+def pop(holder: object, key: str) -> None:
     """Take `key`, whose dots may lead inwards, out of `holder`."""
     if not isinstance(holder, dict):
         return
@@ -268,7 +268,7 @@ def _pop(holder: object, key: str) -> None:
         return
     head, _, rest = key.partition(".")
     if rest and head in holder:
-        _pop(holder[head], rest)
+        pop(holder[head], rest)
 
 
 def _dropped(cell: dict[str, Any], options: Options) -> bool:
@@ -280,7 +280,7 @@ def _dropped(cell: dict[str, Any], options: Options) -> bool:
     return isinstance(source, str) and not source.strip()
 
 
-def _identify(found: list[dict[str, Any]]) -> None:
+def identify(found: list[dict[str, Any]]) -> None:
     """Give cells without an id, or with another's, one that their text determines."""
     taken = {cell["id"] for cell in found if "id" in cell}
     if len(taken) == len(found):
