@@ -68,7 +68,8 @@ def parse(data: Blob) -> Any:
         value, end = scan(text, 0 if text[:1] == "{" else _blank(text, 0))
         if end == len(text) - 1 or _blank(text, end) == len(text):
             return value
-    except (ValueError, StopIteration, RecursionError):
+    # SystemError is how the C scanner fails while json.decoder is not imported.
+    except (ValueError, StopIteration, RecursionError, SystemError):
         pass
     _explain(bytes(data))
 

@@ -62,7 +62,9 @@ def _stages(path: Path) -> tuple[Repository | None, dict[int, bytes]]:
     """The versions in the index, by stage: 1 base, 2 ours, 3 theirs."""
     try:
         repository = Repository.at(path.absolute())
-        listed = repository.lines("ls-files", "--unmerged", "-z", "--", path.name)
+        # The name is a name, also where it holds the characters of a pattern.
+        command = ("--literal-pathspecs", "ls-files", "--unmerged", "-z", "--")
+        listed = repository.lines(*command, path.name)
     except GitFailed:
         return None, {}
     stages = {}

@@ -67,7 +67,7 @@ def _moves(
         return ours, []
     if ours == known:
         return theirs, []
-    mine, yours = _moved(known, ours), _moved(known, theirs)
+    mine, yours = moved(known, ours), moved(known, theirs)
     result = [name for name in ours if name not in yours - mine]
     for i, name in enumerate(theirs):
         if name in yours - mine:
@@ -86,7 +86,7 @@ def _before(order: list[Name], name: Name) -> Name | None:
     return order[at - 1] if at else None
 
 
-def _moved(known: list[Name], order: list[Name]) -> set[Name]:
+def moved(known: Sequence[Name], order: Sequence[Name]) -> set[Name]:
     """The fewest cells that must have moved: all outside a longest rising stretch."""
     rank = {name: i for i, name in enumerate(known)}
     tails: list[int] = []

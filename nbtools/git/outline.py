@@ -67,7 +67,7 @@ def outline(data: Blob) -> tuple[Any, dict[int, tuple[int, int]]] | None:
             number, cell = owners[id(mark)]
             cell["outputs"] = _shrunk(data, begin, end)
             where[number] = (begin, end)
-    except (ValueError, StopIteration, RecursionError, KeyError):
+    except (ValueError, StopIteration, RecursionError, KeyError, SystemError):
         return None
     return nb, where
 

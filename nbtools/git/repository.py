@@ -34,8 +34,8 @@ class Repository:
         return Path(self.git("rev-parse", "--show-toplevel").decode().rstrip("\n"))
 
     def git(self, *arguments: str, stdin: bytes = b"", ok: Sequence[int] = (0,)) -> bytes:
-        """What `git ARGUMENTS` prints; a path in the arguments is a path, never a pattern."""
-        command = ["git", "--literal-pathspecs", *arguments]
+        """What `git ARGUMENTS` prints."""
+        command = ["git", *arguments]
         try:
             done = subprocess.run(
                 command, cwd=self.folder, input=stdin, capture_output=True, check=False
@@ -44,8 +44,9 @@ class Repository:
             what = "git" if self.folder.is_dir() else str(self.folder)
             raise GitFailed(f"{what} was not found; install git, or go to a folder") from None
         if done.returncode not in ok:
-            said = done.stderr.decode(errors="replace").strip()
-            raise GitFailed(said or f"`git {arguments[0]}` failed with {done.returncode}")
+            said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+            why = said.removeprefix("fatal: ") or f"{arguments[0]} ended with {done.returncode}"
+            raise GitFailed(f"git: {why}")
         return done.stdout
 
     def blob(self, name: str) -> bytes:

@@ -92,7 +92,7 @@ class Scratch:
     def commit(self, name, data, message="c"):
         self.write(name, data)
         self.git("add", "-A")
-        self.git("commit", "-qm", message)
+        self.git("commit", "-qm", message, "--allow-empty")
 
     def fork(self, name, base, ours, theirs):
         """main holds `ours`, the branch `theirs` holds theirs; both come from `base`."""
