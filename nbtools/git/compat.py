@@ -206,7 +206,8 @@ def _outputs(
     for output in outputs:
         if not keep or args.keep_output_type:
             # Pictures of format 2 are bytes there, three characters longer when printed.
-            small = length(output) <= sizes["png" in output or "jpeg" in output]
+            picture = isinstance(output, dict) and ("png" in output or "jpeg" in output)
+            small = length(output) <= sizes[picture]
             if not small and not any(_is_of(output, kind) for kind in args.keep_output_type):
                 continue
         if not args.keep_count and "execution_count" in output:
