@@ -16,6 +16,8 @@ LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "+": ("+", {"fg": "green"}),
     " ": (" ", {}),
 }
+#: What a notebook must not tell a terminal to do.
+CONTROLS = {code: chr(0x2400 + code) for code in range(32) if code != 9} | {127: "\u2421"}
 
 
 @click.command(short_help="Show what changed in notebooks, cell by cell.")
@@ -56,7 +58,8 @@ def diff(
         for line in between.lines(change, nbdime):
             different = True
             sign, look = LOOKS[line.kind]
-            click.secho(f"{sign}{line.text}".rstrip() if sign != " " else f" {line.text}", **look)
+            text = f"{sign}{line.text.translate(CONTROLS)}"
+            click.secho(text if line.kind in "-+ " else text.rstrip(), **look)
     if exit_code and different:
         raise SystemExit(1)
 

@@ -8,12 +8,16 @@ and a hook run where nothing is installed.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from nbtools.errors import RequestError
 from nbtools.git import codec
 from nbtools.git.codec import NotANotebook
+
+#: What stands between the first brace and the first key.
+_GAP = re.compile(r"\{([ \t\r\n]*)")
 
 KINDS = ("code", "markdown", "raw")
 
@@ -35,9 +39,8 @@ class Style:
     def of(cls, text: str) -> Style:
         """The style of `text`, a JSON object."""
         newline = "\r\n" if "\r\n" in text else "\n"
-        first = text.find("{")
-        second = text[first + 1 :].lstrip(" \t\r\n")
-        gap = text[first + 1 : len(text) - len(second)]
+        found = _GAP.search(text)
+        gap = found[1] if found else ""
         indent: int | str | None = None
         if "\n" in gap:
             indent = gap.rpartition("\n")[2]

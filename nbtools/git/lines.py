@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 Lines = Sequence[str]
+#: More lines than people write into a cell.
+MANY = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,9 @@ def _blocks(a: Lines, b: Lines) -> Iterator[tuple[int, int, int]]:
         tail += 1
     if head:
         yield 0, 0, head
-    middle = SequenceMatcher(None, a[head : len(a) - tail], b[head : len(b) - tail], autojunk=False)
+    left, right = a[head : len(a) - tail], b[head : len(b) - tail]
+    # Of very many lines, those that recur match no more: matching each with each takes minutes.
+    middle = SequenceMatcher(None, left, right, autojunk=len(right) > MANY)
     for i, j, size in middle.get_matching_blocks():
         if size:
             yield head + i, head + j, size

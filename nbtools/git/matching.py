@@ -12,7 +12,7 @@ from nbtools.git.document import Cell
 #: Words shared, of all words, from which two cells without a common id are one cell
 #: edited; a cell that also left its place must be surer.
 NEAR, FAR = 0.5, 0.75
-#: More pairs than these are compared only within their place.
+#: Of more pairs than these, only cells that lie about as far down are compared.
 PAIRS = 20_000
 
 
@@ -38,7 +38,8 @@ def likeness(a: str, b: str) -> float:
 
 
 def _words(source: str) -> Counter[str]:
-    return Counter(re.findall(r"\w+|[^\w\s]", source))
+    """Words only: any two cells of code share their brackets and signs."""
+    return Counter(re.findall(r"\w+", source) or source.split())
 
 
 def _shared(a: Counter[str], b: Counter[str]) -> float:
@@ -104,10 +105,12 @@ def _by_likeness(base: Sequence[Cell], side: Sequence[Cell], found: dict[int, in
     place_of_side = _places(len(side), found)
     words = {i: _words(base[i].source) for i in left}
     few = len(left) * len(right) <= PAIRS
+    reach = len(left) if few else PAIRS // (2 * len(right)) + 5
     pairs = []
-    for j in right:
+    for at, j in enumerate(right):
         mine = _words(side[j].source)
-        for i in left:
+        middle = at * len(left) // len(right)
+        for i in left[max(0, middle - reach) : middle + reach]:
             near = any(a == b for a, b in zip(place_of_base[i], place_of_side[j], strict=True))
             alike = base[i].kind == side[j].kind
             if near or (alike and few):

@@ -88,7 +88,7 @@ class _Merge:
             self.notes.append(f"both sides moved {_title(self.mine[name])}: it is where ours is")
         clashes: list[Clash] = []
         data = self._data(clashes)
-        self._insertions(same_place(base, mine, yours, made), made)
+        self._insertions(order, made)
         cells = [cell for name in order for cell in made[name]]
         if clashes:
             cells.insert(0, metadata_marker(clashes, "the notebook", self.labels, "notebook"))
@@ -139,23 +139,28 @@ class _Merge:
             self.conflicts.append(f"{_title(mine)}: both sides changed its metadata: {paths}")
         return cells
 
-    def _insertions(
-        self, places: list[tuple[list[Name], list[Name]]], made: dict[Name, list[Cell]]
-    ) -> None:
-        """Cells of both sides at one place: both are kept. Without a base nothing says that
-        they were meant to stand together, so that is a conflict.
+    def _insertions(self, order: list[Name], made: dict[Name, list[Cell]]) -> None:
+        """Cells of both sides at one place: both are kept. Where they take the place of the
+        same cells, or where no base says that they may stand together, that is a conflict.
         """
-        for left, right in places:
+        places = same_place(list(self.base), self.names, self.their_names, made)
+        for left, right, replaced in places:
             first = self.mine[left[0]]
-            if not self.made_by_both:
+            if not (self.made_by_both or replaced):
                 self.notes.append(f"both sides inserted at {_title(first)}: ours comes first")
                 continue
-            why = "both sides made this notebook, and here each wrote other cells"
+            why = "both sides made this notebook, and wrote other cells"
+            if replaced:
+                why = "both sides replaced the cells that were here, by others"
+            self.conflicts.append(f"{_title(first)}: {why}")
             fence = markers(f"{why}; keep what you want of both,", self.labels, _stem(first))
-            made[left[0]].insert(0, fence[0])
-            made[right[0]].insert(0, fence[1])
-            made[right[-1]].append(fence[2])
-            self.conflicts.append(f"both sides wrote other cells at {_title(first)}")
+            at = order.index(left[0])
+            if order[at : at + len(left) + len(right)] == [*left, *right]:
+                made[left[0]].insert(0, fence[0])
+                made[right[0]].insert(0, fence[1])
+                made[right[-1]].append(fence[2])
+            else:  # other cells came between: the markers cannot stand around both
+                made[left[0]][:0] = fence
 
     def _data(self, clashes: list[Clash]) -> dict[str, Any]:
         """All of the notebook but its cells."""
@@ -217,7 +222,8 @@ def _inserted(
 def _title(cell: Cell) -> str:
     first = next((line for line in cell.source.split("\n") if line.strip()), "(empty)")
     name = f" {cell.id}" if cell.id else ""
-    return f"{cell.kind} cell{name} `{first.strip()[:40]}`"
+    title = f"{cell.kind} cell{name} `{first.strip()[:40]}`"
+    return "".join(c if c.isprintable() else "?" for c in title)  # it goes to a terminal
 
 
 def _stem(cell: Cell) -> str:

@@ -35,17 +35,23 @@ def merge_order(
 
 def same_place(
     base: Sequence[Name], ours: Sequence[Name], theirs: Sequence[Name], kept: Collection[Name]
-) -> list[tuple[list[Name], list[Name]]]:
-    """What both sides inserted after the same cell, each something that the other lacks."""
+) -> list[tuple[list[Name], list[Name], bool]]:
+    """What both sides inserted at the same place, each something that the other lacks; and
+    whether it takes the place of cells that both deleted.
+    """
     known = {name for name in base if name in kept}
-    mine, yours = _inserted(known, ours, kept), _inserted(known, theirs, kept)
-    shared = {name for group in mine.values() for name in group}
-    shared &= {name for group in yours.values() for name in group}
-    pairs = [
-        tuple([n for n in groups.get(a, []) if n not in shared] for groups in (mine, yours))
-        for a in mine
-    ]
-    return [(left, right) for left, right in pairs if left and right]
+    either = {*ours, *theirs}
+    both = {name for name in {*ours} & {*theirs} if name in kept}
+    # Cells that both inserted are places too: what stands before and after them is apart.
+    mine, yours = _inserted(known | both, ours, kept), _inserted(known | both, theirs, kept)
+    gone = set()
+    anchor: Name | None = None
+    for name in base:
+        if name in known:
+            anchor = name
+        elif name not in either:
+            gone.add(anchor)
+    return [(mine[a], yours[a], a in gone) for a in mine if a in yours]
 
 
 def _seen(known: Sequence[Name], side: Sequence[Name]) -> list[Name]:

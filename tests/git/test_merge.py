@@ -282,3 +282,25 @@ def test_numbers_and_layout_stay():
     assert b"\\u00e4" in merged
     assert b"1000000000000000000000000000000" in merged
     assert b"NaN" in merged
+
+
+def test_cells_that_both_replaced_conflict():
+    ours = notebook(*cells(a="1\n2\n3", m="mine", n="more", d="z"))
+    theirs = notebook(*cells(a="1\n2\n3", o="other", d="z"))
+    merged = merge(BASE, ours, theirs)
+    assert merged.conflicts == [
+        "code cell m `mine`: both sides replaced the cells that were here, by others"
+    ]
+    found = sources(merged.data)
+    assert found[1].startswith("`<<<<<<< ours` both sides replaced")
+    assert [found[0], *found[2:]] == [
+        "1\n2\n3", "mine", "more", "`=======`", "other", "`>>>>>>> theirs`", "z",
+    ]  # fmt: skip
+
+
+def test_what_both_inserted_stands_between_what_each_inserted():
+    ours = notebook(*cells(a="1\n2\n3", p="p", s="same", q="q", b="x", c="y", d="z"))
+    theirs = notebook(*cells(a="1\n2\n3", r="r", s="same", t="t", b="x", c="y", d="z"))
+    merged = merge(BASE, ours, theirs)
+    assert sources(merged.data)[1:6] == ["p", "r", "same", "q", "t"]
+    assert len(merged.notes) == 2

@@ -107,6 +107,14 @@ def content(cells):
     )
 
 
+def outputs_stay(result, sides, seed):
+    """Outputs are gone only where the source is neither side's."""
+    for part in result:
+        versions = [c for side in sides for c in side if c.get("id") == part["id"]]
+        held = [c.get("outputs") for c in versions if c["source"] == part["source"]]
+        assert not held or part.get("outputs") in held, seed
+
+
 @pytest.mark.parametrize("start", range(0, SEEDS, 500))
 def test_random_edits(start):
     for seed in range(start, start + 500):
@@ -134,5 +142,7 @@ def test_random_edits(start):
         assert bool(other.conflicts) == bool(merged.conflicts), seed
         if not merged.conflicts:
             assert content(read(other.data)["cells"]) == content(result), seed
-            if edits.ids:  # without, a cell written anew cannot be told from another
+            if edits.ids:
+                outputs_stay(result, edits.three[1:], seed)
+                # Without ids, a cell written anew cannot be told from another.
                 assert not found & (known - (mine & yours)), seed
