@@ -34,6 +34,7 @@ def changes(repository: Repository, arguments: Sequence[str]) -> Iterator[Change
     words = iter(repository.lines(*command, *arguments))
     root = Repository(repository.root)
     projects = Projects()
+    unmerged: set[str] = set()
     for word in words:
         _, _, old, new, status = word.removeprefix(":").split(" ")
         was = path = next(words)
@@ -41,7 +42,10 @@ def changes(repository: Repository, arguments: Sequence[str]) -> Iterator[Change
             path = next(words)
         if not path.endswith(".ipynb"):
             continue
+        if path in unmerged:
+            continue  # git lists it a second time, against ours
         if status[0] == "U":
+            unmerged.add(path)
             yield Change(path, was, b"", b"", unmerged=True)
             continue
         yield Change(
@@ -65,7 +69,8 @@ def lines(change: Change, nbdime: bool) -> Iterator[Line]:
     name = change.path if change.path == change.was else f"{change.was} → {change.path}"
     if change.unmerged:
         yield Line("file", name)
-        yield Line("note", f"is in conflict: nbtools git fix {change.path}")
+        advice = f"decide between its marker cells, or nbtools git fix {change.path}"
+        yield Line("note", f"is in conflict: {advice}")
         return
     what = "" if change.old and change.new else ", deleted" if change.old else ", new"
     body = list(_body(change, nbdime))

@@ -102,7 +102,9 @@ def test_new_deleted_renamed_broken_and_conflicted(repo):
 def test_a_conflict_says_what_to_do(repo):
     repo.fork("n.ipynb", BASE, BASE.replace(b'"x"', b'"l"'), BASE.replace(b'"x"', b'"r"'))
     repo.run("merge", "theirs")
-    assert "is in conflict: nbtools git fix n.ipynb" in run().output
+    assert run().output == (
+        "n.ipynb\n   is in conflict: decide between its marker cells, or nbtools git fix n.ipynb\n"
+    )
 
 
 def test_two_files(tmp_path):
