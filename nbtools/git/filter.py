@@ -49,7 +49,7 @@ class Cleaner:
             options = self.projects.options(path)
             clean = strip(data, options)
             if self.cache:
-                self.cache.remember(path, data, clean, options)
+                self.cache.remember(path, data, clean)
             return clean
         return self.cache.restore(path, data) if self.cache else data
 
