@@ -73,7 +73,7 @@ def settings(keep_local_outputs: bool = False, python: str = sys.executable) -> 
         "diff.nbtools.textconv": f"{start} textconv",
         "diff.nbtools.cachetextconv": "false",
         "merge.nbtools.name": "notebooks, cell by cell",
-        "merge.nbtools.driver": f"{start} merge %O %A %B %L %P",
+        "merge.nbtools.driver": f"{start} merge %O %A %B %L %P %X %Y",
     }
 
 

@@ -159,8 +159,10 @@ def read(data: Blob, options: Options = DEFAULT) -> dict[str, Any]:
                 if spans and keep and index in spans:
                     cell["outputs"] = outline.whole(data, spans[index])
                 if not keep and "outputs" in cell and not _looks_into_outputs(options):
-                    codec.check_outputs(cell["outputs"])
-                    cell["outputs"] = []
+                    if major == 4 and cell.get("cell_type") == "code":
+                        codec.check_outputs(cell["outputs"])
+                    if major == 4:
+                        cell["outputs"] = []
                 codec.join(cell, major)
                 _strip_cell(cell, keep, options)
             except (KeyError, TypeError, AttributeError, UnicodeEncodeError) as error:
@@ -216,7 +218,9 @@ def _tags(cell: dict[str, Any]) -> list[Any]:
 def _strip_cell(cell: dict[str, Any], keep: bool, options: Options) -> None:
     if "outputs" in cell:
         outputs = cell["outputs"]
-        if not keep:
+        if not keep and not _looks_into_outputs(options):
+            outputs = []
+        elif not keep:
             outputs = [
                 output
                 for output in outputs
