@@ -84,7 +84,8 @@ class _Merge:
         made = {name: cells for name in self._all() if (cells := self._cell(name))}
         base, mine, yours = list(self.base), self.names, self.their_names
         order, torn = merge_order(base, mine, yours, made)
-        for name in torn:
+        # Deleted by one side, a cell is a conflict of its own.
+        for name in (name for name in torn if name in self.mine and name in self.yours):
             self.notes.append(f"both sides moved {_title(self.mine[name])}: it is where ours is")
         clashes: list[Clash] = []
         data = self._data(clashes)

@@ -304,3 +304,12 @@ def test_what_both_inserted_stands_between_what_each_inserted():
     merged = merge(BASE, ours, theirs)
     assert sources(merged.data)[1:6] == ["p", "r", "same", "q", "t"]
     assert len(merged.notes) == 2
+
+
+def test_moved_by_both_and_deleted_by_one():
+    base = notebook(*cells(a="a", b="b", c="c", d="d"))
+    ours = notebook(*cells(d="d", c="c", b="b"))
+    theirs = notebook(*cells(b="b", d="d", a="a!", c="c"))
+    merged = merge(base, ours, theirs)
+    assert len(merged.conflicts) == 1
+    assert {"a!", "b", "c", "d"} <= set(sources(merged.data))
