@@ -66,7 +66,7 @@ def parse(data: Blob) -> Any:
     try:
         text = str(data, "utf-8")
         value, end = scan(text, 0 if text[:1] == "{" else _blank(text, 0))
-        if end == len(text) - 1 or _blank(text, end) == len(text):
+        if _blank(text, end) == len(text):
             return value
     # SystemError is how the C scanner fails while json.decoder is not imported.
     except (ValueError, StopIteration, RecursionError, SystemError):
