@@ -32,11 +32,6 @@ def match(base: Sequence[Cell], side: Sequence[Cell]) -> dict[int, int]:
     return found
 
 
-def likeness(a: str, b: str) -> float:
-    """How much of two sources is the same, from 0 to 1, by the words they hold."""
-    return _shared(_words(a), _words(b))
-
-
 def _words(source: str) -> Counter[str]:
     """Words only: any two cells of code share their brackets and signs."""
     return Counter(re.findall(r"\w+", source) or source.split())
@@ -66,8 +61,9 @@ def _by_source(base: Sequence[Cell], side: Sequence[Cell], found: dict[int, int]
     left, right = _rest(base, set(found.values())), _rest(side, set(found))
     if not left or not right:
         return
-    keys = [(base[i].kind, base[i].source) for i in left]
-    mine = [(side[j].kind, side[j].source) for j in right]
+    counting = numbered(side)
+    keys = [_key(base[i], counting) for i in left]
+    mine = [_key(side[j], counting) for j in right]
     for i, j, size in SequenceMatcher(None, keys, mine, autojunk=False).get_matching_blocks():
         found.update({right[j + k]: left[i + k] for k in range(size)})
     # Blank cells say nothing: one that moved cannot be told from another.
@@ -79,6 +75,12 @@ def _by_source(base: Sequence[Cell], side: Sequence[Cell], found: dict[int, int]
     )
     # Its type changed.
     _elsewhere({i: base[i].source for i in some}, {j: side[j].source for j in right}, found)
+
+
+def _key(cell: Cell, counting: bool) -> tuple[str, ...]:
+    """What equal cells have in common; blank cells have nothing but their id, if it tells."""
+    blank = not cell.source.strip()
+    return (cell.kind, cell.source, "" if counting or not blank else cell.id)
 
 
 def _elsewhere(

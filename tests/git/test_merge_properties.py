@@ -10,7 +10,7 @@ import pytest
 from nbtools.git.merge import merge
 from tests.git.scratch import cell, marker, notebook, read
 
-SEEDS = 2000
+SEEDS = 4000
 
 
 class Edits:
@@ -37,7 +37,7 @@ class Edits:
 
     def side(self, base, name):
         cells = json.loads(json.dumps(base))
-        for number in range(self.random.randrange(5)):
+        for number in range(self.random.randrange(7)):
             edit = self.random.choice(
                 [self.insert, self.insert, self.delete, self.move, self.swap, self.line,
                  self.line, self.replace, self.shorten, self.tag, self.rerun, self.retype]
