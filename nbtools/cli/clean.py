@@ -43,13 +43,15 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
             command = click.option(flag, is_flag=True, default=None, help=text)(command)
         else:
             metavar = "SIZE" if kind == "size" else "WORDS"
-            command = click.option(
-                flag, metavar=metavar, multiple=kind == "words", help=text
-            )(command)
+            command = click.option(flag, metavar=metavar, multiple=kind == "words", help=text)(
+                command
+            )
     return command
 
 
-@click.command(cls=CleanCommand, short_help="Strip outputs from notebooks, or check that they are stripped.")
+@click.command(
+    cls=CleanCommand, short_help="Strip outputs from notebooks, or check that they are stripped."
+)
 @click.argument("paths", nargs=-1, metavar="FILES|-|DIR...")
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a file is dirty.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
@@ -57,7 +59,9 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--compat", metavar=COMPAT, help=f"First word: be {COMPAT}, with its arguments and its bytes."
 )
-def clean(paths: tuple[str, ...], check: bool, diff: bool, compat: str | None, **fields: Any) -> None:
+def clean(
+    paths: tuple[str, ...], check: bool, diff: bool, compat: str | None, **fields: Any
+) -> None:
     """Strip outputs, execution counts and fleeting metadata from notebooks, in place.
 
     `-` cleans standard input to standard output; a folder is searched for notebooks. A

@@ -27,6 +27,8 @@ class GitCommands(Commands):
     table = GIT
 
 
-@click.group(cls=GitCommands, short_help="Keep notebooks clean in git: filter, merge, diff, checks.")
+@click.group(
+    cls=GitCommands, short_help="Keep notebooks clean in git: filter, merge, diff, checks."
+)
 def git() -> None:
     """Keep notebooks clean in git: outputs stay out, merges and diffs go cell by cell."""

@@ -39,7 +39,7 @@ def uninstall(everywhere: bool, tracked: bool) -> None:
     scope = _scope(everywhere, tracked)
     changed = verb.uninstall(scope)
     if tracked:
-        changed |= verb.uninstall(_scope(False, False))
+        changed |= verb.uninstall(verb.Scope.find())
     click.echo(f"{'uninstalled' if changed else 'was not installed'}, scope: {scope.name}")
 
 

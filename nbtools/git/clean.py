@@ -72,7 +72,7 @@ def clean(paths: list[str], mode: str, flags: dict[str, Any]) -> list[Outcome]:
         packed = pipe.read()
     if os.waitpid(child, 0)[1]:  # it died: what it did is whole, so the rest is done again
         return first + _all(paths[half:], mode, flags)
-    return first + [Outcome(*fields) for fields in marshal.loads(packed)]
+    return first + [Outcome(*fields) for fields in marshal.loads(packed)]  # noqa: S302 - our own child wrote it
 
 
 def _all(paths: list[str], mode: str, flags: dict[str, Any]) -> list[Outcome]:
@@ -127,7 +127,7 @@ def replace(path: str, data: bytes) -> None:
 
 
 def findings(before: bytes, after: bytes) -> list[str]:
-    """What is dirty in `before`, of which `after` is the clean text: "3 outputs", "widget state"…"""
+    """What is dirty in `before`, of which `after` is the clean text: "3 outputs"…"""
     old, new = parse(before), parse(after)
     if "cells" not in old or len(old["cells"]) != len(new["cells"]):
         return ["outputs, counts or cells to drop"]
@@ -148,10 +148,10 @@ def difference(path: str, before: bytes, after: bytes) -> str:
     """A unified diff from the file to its clean text."""
     import difflib
 
-    lines = (text.decode().splitlines(keepends=True) for text in (before, after))
+    old, new = (text.decode().splitlines(keepends=True) for text in (before, after))
     return "".join(
         line if line.endswith("\n") else line + "\n\\ No newline at end of file\n"
-        for line in difflib.unified_diff(*lines, f"a/{path}", f"b/{path}")
+        for line in difflib.unified_diff(old, new, f"a/{path}", f"b/{path}")
     )
 
 

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 try:
     from _json import encode_basestring, encode_basestring_ascii, make_scanner, scanstring
 except ImportError:  # another Python than CPython: slower, and the same bytes
-    from json.decoder import scanstring
+    from json.decoder import scanstring  # type: ignore[attr-defined, no-redef]
     from json.encoder import encode_basestring, encode_basestring_ascii
     from json.scanner import make_scanner
 
 BLANKS = " \t\n\r"
 _BUNDLES = frozenset({"execute_result", "display_data"})
+_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _V3_TEXTS = ("text", "html", "svg", "latex", "javascript", "json")
 
 
-class NotANotebook(ValueError):  # noqa: N818 - it says what the file is
+class NotANotebook(ValueError):
     """The text is no notebook: what is wrong, and in which line (0: all of it)."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
@@ -48,17 +49,20 @@ class _Grammar:
     object_pairs_hook = None
     parse_float = float
     parse_int = int
-    parse_constant = {
-        "NaN": float("nan"),
-        "Infinity": float("inf"),
-        "-Infinity": float("-inf"),
-    }.__getitem__
 
-    def __init__(self) -> None:
+    def __init__(self, minus_infinity: Callable[[], Any]) -> None:
         self.memo: dict[str, str] = {}
+        known = {"NaN": float("nan"), "Infinity": float("inf")}
+        self.parse_constant = lambda word: known[word] if word in known else minus_infinity()
 
 
-scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_Grammar())  # type: ignore[arg-type]
+def scanner(minus_infinity: Callable[[], Any]) -> Callable[[str, int], tuple[Any, int]]:
+    """A function (text, place) -> (the JSON value there, where it ends)."""
+    return make_scanner(_Grammar(minus_infinity))  # type: ignore[arg-type]
+
+
+_LEAST = float("-inf")
+scan = scanner(lambda: _LEAST)
 
 
 def parse(data: Blob) -> Any:
@@ -71,7 +75,7 @@ def parse(data: Blob) -> Any:
     # SystemError is how the C scanner fails while json.decoder is not imported.
     except (ValueError, StopIteration, RecursionError, SystemError):
         pass
-    _explain(bytes(data))
+    return _explain(bytes(data))
 
 
 def _blank(text: str, at: int) -> int:
@@ -218,7 +222,7 @@ def split(cell: dict[str, Any], major: int) -> None:
         return
     source = cell.get("source")
     if type(source) is str:
-        cell["source"] = source.splitlines(True)
+        cell["source"] = source.splitlines(keepends=True)
     if "attachments" in cell:
         for bundle in cell["attachments"].values():
             _split_bundle(bundle)
@@ -228,7 +232,7 @@ def split(cell: dict[str, Any], major: int) -> None:
             if kind in _BUNDLES:
                 _split_bundle(output.get("data", {}))
             elif kind == "stream" and type(output["text"]) is str:
-                output["text"] = output["text"].splitlines(True)
+                output["text"] = output["text"].splitlines(keepends=True)
 
 
 def _split_bundle(bundle: dict[str, Any]) -> None:
@@ -236,7 +240,7 @@ def _split_bundle(bundle: dict[str, Any]) -> None:
         if type(value) is str and (
             mime.startswith("text/") or mime in ("application/javascript", "image/svg+xml")
         ):
-            bundle[mime] = value.splitlines(True)
+            bundle[mime] = value.splitlines(keepends=True)
 
 
 def _split_old(cell: dict[str, Any], major: int) -> None:
@@ -257,7 +261,7 @@ def dumps(value: Any, ascii_only: bool = False) -> bytes:
     """`value` as nbformat writes it; raises UnicodeEncodeError for a lone surrogate."""
     quote = encode_basestring_ascii if ascii_only else encode_basestring
 
-    def text(value: Any, margin: str) -> str:  # noqa: PLR0911 - one return a type
+    def text(value: Any, margin: str) -> str:
         kind = type(value)
         if kind is str:
             return quote(value)
@@ -279,9 +283,8 @@ def dumps(value: Any, ascii_only: bool = False) -> bytes:
             return "null"
         if kind is bool:
             return "true" if value else "false"
-        if kind is float and (value != value or value in (float("inf"), float("-inf"))):
-            return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-        return repr(value)
+        plain = repr(value)
+        return _WORDS.get(plain, plain)
 
     return (text(value, "\n") + "\n").encode()
 
@@ -295,7 +298,7 @@ def line_of_cell(data: bytes, number: int) -> int:
         while text[at] not in "}]":
             key = ""
             if keyed:
-                key, at = scanstring(text, at + 1, True)
+                key, at = scanstring(text, at + 1, True)  # noqa: FBT003 - C takes no names
                 at = _blank(text, _blank(text, at) + 1)
             yield key, at
             at = _blank(text, scan(text, at)[1])
@@ -303,9 +306,9 @@ def line_of_cell(data: bytes, number: int) -> int:
 
     text = data.decode()
     line = 1
-    for key, at in steps(_blank(text, 0), True) if text.strip() else ():
+    for key, at in steps(_blank(text, 0), keyed=True) if text.strip() else ():
         if key == "cells" and text[at] == "[":
-            for index, (_, begin) in enumerate(steps(at, False)):
+            for index, (_, begin) in enumerate(steps(at, keyed=False)):
                 if index == number:
                     line = text.count("\n", 0, begin) + 1
     return line

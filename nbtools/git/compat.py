@@ -247,7 +247,7 @@ def _configured(name: str, scope: str) -> list[str]:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="nbstripout",
-        description="Strip outputs from notebooks: the command line of nbstripout, done by nbtools.",
+        description="Strip notebooks: the command line of nbstripout, done by nbtools.",
     )
     flag: dict[str, Any] = {"action": "store_true"}
     task = parser.add_mutually_exclusive_group()

@@ -111,7 +111,9 @@ def _attributes(args: Namespace, scope: str) -> Path:
 
         return Settings.load().config_home / "git" / "attributes"
     code, origin = _git("config", "--system", "--list", "--show-origin")
-    folder = Path(origin.removeprefix("file:").partition("\t")[0]).parent if origin else Path("/etc")
+    folder = (
+        Path(origin.removeprefix("file:").partition("\t")[0]).parent if origin else Path("/etc")
+    )
     return folder / "gitattributes"
 
 

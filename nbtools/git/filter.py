@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import sys
 
+from nbtools.git.codec import NotANotebook
 from nbtools.git.project import ProjectError, Projects
-from nbtools.git.strip import NotANotebook, strip
+from nbtools.git.strip import strip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbtools.git.memory import Room
     from nbtools.git.codec import Blob
+    from nbtools.git.memory import Room
 
 PACKET = 65516  #: the most that a packet carries
 _FLUSH = b"0000"
@@ -119,7 +120,7 @@ def _say(sentence: str) -> None:
 
 
 def _packet(payload: bytes | memoryview) -> bytes:
-    return b"%04x%b" % (len(payload) + 4, payload)
+    return b"%04x" % (len(payload) + 4) + payload
 
 
 class _Pipe:
@@ -138,7 +139,7 @@ class _Pipe:
         taken, self._buffer = self._buffer[:length], self._buffer[length:]
         return taken
 
-    def _append(self, data: Blob, length: int) -> None:
+    def _append(self, data: bytearray, length: int) -> None:
         """Append `length` bytes to `data`; raises EOFError."""
         while length:
             taken = self._take(length)

@@ -60,7 +60,7 @@ def git(*arguments: str, check: bool = True) -> str:
 
 
 def settings(keep_local_outputs: bool = False, python: str = sys.executable) -> dict[str, str]:
-    """git's configuration: key -> value."""
+    """What git is told: key -> value."""
     start = f"{shlex.quote(_posix(python))} -I -S {shlex.quote(_posix(str(START)))}"
     keep = " --keep-local-outputs" if keep_local_outputs else ""
     return {
@@ -142,4 +142,6 @@ def _write(path: Path, lines: list[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path.resolve(), "\n".join(lines) + "\n")
     except OSError as error:
-        raise RequestError(f"cannot write {path}: {error.strerror}; check its permissions") from None
+        raise RequestError(
+            f"cannot write {path}: {error.strerror}; check its permissions"
+        ) from None

@@ -7,7 +7,7 @@ out as notebooks are gives None, and the caller reads the whole of it.
 
 from __future__ import annotations
 
-from nbtools.git.codec import NotANotebook, _Grammar, make_scanner, parse, scan
+from nbtools.git.codec import NotANotebook, parse, scan, scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,14 +37,10 @@ def outline(data: Blob) -> tuple[Any, dict[int, tuple[int, int]]] | None:
         return None
     marks: list[_Mark] = []
 
-    def constant(token: str) -> Any:
-        if token != "-Infinity":
-            return float("nan") if token == "NaN" else float("inf")
+    def mark() -> _Mark:
         marks.append(_Mark())
         return marks[-1]
 
-    grammar = _Grammar()
-    grammar.parse_constant = constant  # type: ignore[assignment]
     parts, at = [], 0
     for begin, end in spans:
         parts += [data[at:begin], _MARK]
@@ -52,7 +48,7 @@ def outline(data: Blob) -> tuple[Any, dict[int, tuple[int, int]]] | None:
     parts.append(data[at:])
     try:
         text = str(b"".join(parts), "utf-8")
-        nb, end = make_scanner(grammar)(text, 0)  # type: ignore[arg-type]
+        nb, end = scanner(mark)(text, 0)
         if text[end:].strip(" \t\r\n") or type(nb) is not dict or type(nb.get("cells")) is not list:
             return None
         owners = {
@@ -63,8 +59,8 @@ def outline(data: Blob) -> tuple[Any, dict[int, tuple[int, int]]] | None:
         if not len(marks) == len(spans) == len(owners):
             return None
         where = {}
-        for mark, (begin, end) in zip(marks, spans, strict=True):
-            number, cell = owners[id(mark)]
+        for made, (begin, end) in zip(marks, spans, strict=True):
+            number, cell = owners[id(made)]
             cell["outputs"] = _shrunk(data, begin, end)
             where[number] = (begin, end)
     except (ValueError, StopIteration, RecursionError, KeyError, SystemError):

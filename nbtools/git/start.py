@@ -15,7 +15,7 @@ git = __file__.replace("\\", "/").rpartition("/")[0] or "."
 if sys.path and sys.path[0].replace("\\", "/") == git:
     del sys.path[0]  # our secrets.py is not the standard library's
 package = type(sys)("nbtools")
-package.__path__ = [git + "/.."]  # type: ignore[attr-defined]
+package.__path__ = [git + "/.."]
 sys.modules["nbtools"] = package
 
 job, arguments = "".join(sys.argv[1:2]), sys.argv[1:]

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbtools.doctor import Finding
+from nbtools.git.codec import NotANotebook
 from nbtools.git.install import git
 from nbtools.git.project import ProjectError, Projects
-from nbtools.git.strip import NotANotebook, strip
+from nbtools.git.strip import strip
 
 _PROBE = (
     b'{"cells": [{"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": '
@@ -159,7 +160,8 @@ def _contents(top: str, names: list[str]) -> Iterator[bytes]:
     with subprocess.Popen(
         ["git", "-C", top, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as batch:
-        assert batch.stdin and batch.stdout
+        assert batch.stdin
+        assert batch.stdout
         for name in names:
             batch.stdin.write(b":0:" + name.encode(errors="surrogateescape") + b"\n")
             batch.stdin.flush()

@@ -74,7 +74,9 @@ class Options:
             raise ValueError(f"no option {next(iter(values))!r}; there are {', '.join(FIELDS)}")
         for key in self.extra_keys:
             if not key.startswith(("metadata.", "cell.metadata.", "cell.attachments")):
-                raise ValueError(f"{key!r} cannot be stripped: begin with metadata. or cell.metadata.")
+                raise ValueError(
+                    f"{key!r} cannot be stripped: begin with metadata. or cell.metadata."
+                )
         keys = [k for k in (*STRIPPED, *self.extra_keys) if k not in self.keep_metadata_keys]
         self.cell_keys = tuple(k[5:] for k in keys if k.startswith("cell."))
         self.notebook_keys = tuple(k[9:] for k in keys if k.startswith("metadata."))
@@ -127,7 +129,8 @@ def strip(data: Blob, options: Options = DEFAULT) -> bytes:
         return codec.dumps(divide(nb), ascii_only=major < 4)
     except UnicodeEncodeError as error:
         code = f"\\u{ord(error.object[error.start]):04x}"
-        line = data.count(b"\n", 0, max(bytes(data).lower().find(code.encode()), 0)) + 1
+        text = bytes(data)
+        line = text.count(b"\n", 0, max(text.lower().find(code.encode()), 0)) + 1
         raise NotANotebook(f"holds half a character, {code}, which no file can", line) from None
     except RecursionError:
         raise NotANotebook("broken JSON: nested too deeply", 1) from None
@@ -135,48 +138,55 @@ def strip(data: Blob, options: Options = DEFAULT) -> bytes:
 
 def read(data: Blob, options: Options = DEFAULT) -> dict[str, Any]:
     """The stripped notebook as data, its text joined as nbformat joins it."""
-    nb, spans = None, None
-    if len(data) > LARGE and not _looks_into_outputs(options):
-        nb, spans = outline.outline(data) or (None, None)
-    if nb is None:
-        nb = codec.parse(data)
+    nb, spans = _load(data, options)
     major = codec.version(nb)
-    if major != 4 and spans:
-        nb, spans = codec.parse(data), None
     meta = nb["metadata"]
-    holder = meta if major == 4 else nb
-    for transient in ("orig_nbformat", "orig_nbformat_minor"):
-        if major > 2:
-            holder.pop(transient, None)
+    for transient in ("orig_nbformat", "orig_nbformat_minor") if major > 2 else ():
+        (meta if major == 4 else nb).pop(transient, None)
     for key in options.notebook_keys:
         pop(meta, key)
     default = options.keep_output or bool(meta.get("keep_output"))
     number = 0
     for found in codec.cells(nb, major):
-        for index, cell in enumerate(found):
+        for cell in found:
             try:
                 keep = _keeps(cell, default, options)
-                if spans and keep and index in spans:
-                    cell["outputs"] = outline.whole(data, spans[index])
-                if not keep and "outputs" in cell and not _looks_into_outputs(options):
-                    if major == 4 and cell.get("cell_type") == "code":
-                        codec.check_outputs(cell["outputs"])
-                    if major == 4:
-                        cell["outputs"] = []
+                if keep and number in spans:
+                    cell["outputs"] = outline.whole(data, spans[number])
+                if major == 4 and not keep and not _looks_into_outputs(options):
+                    _empty(cell)
                 codec.join(cell, major)
                 _strip_cell(cell, keep, options)
             except (KeyError, TypeError, AttributeError, UnicodeEncodeError) as error:
-                raise _malformed(data, cell, number + index, error) from None
+                raise _malformed(data, cell, number, error) from None
             except NotANotebook as error:
-                raise _in_cell(data, number + index, str(error)) from None
-        number += len(found)
+                raise _in_cell(data, number, str(error)) from None
+            number += 1
         found[:] = [cell for cell in found if not _dropped(cell, options)]
-    if major == 4 and (4, nb.get("nbformat_minor", 0)) >= (4, 5):
+    if major == 4 and nb.get("nbformat_minor", 0) >= 5:
         try:
             identify(nb["cells"])
         except TypeError:
             raise NotANotebook("is no valid notebook: a cell's id is no text", 1) from None
     return nb
+
+
+def _load(data: Blob, options: Options) -> tuple[dict[str, Any], dict[int, tuple[int, int]]]:
+    """The notebook, and where in `data` those outputs lie that were not read."""
+    if len(data) > LARGE and not _looks_into_outputs(options):
+        found = outline.outline(data)
+        if found and found[0].get("nbformat") == 4:
+            return found
+    nb: dict[str, Any] = codec.parse(data)
+    return nb, {}
+
+
+def _empty(cell: dict[str, Any]) -> None:
+    """Take the outputs from a cell of format 4, unread, but refuse what is no output."""
+    if "outputs" in cell:
+        if cell.get("cell_type") == "code":
+            codec.check_outputs(cell["outputs"])
+        cell["outputs"] = []
 
 
 def divide(nb: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,12 @@ def output(rng):
             "text": rng.choice([["a\n", "b"], "one\ntwo", [], "", ["x\x0by\u2028", "z"]]),
         }  # fmt: skip
     if kind == "error":
-        return {"ename": "E", "evalue": "é", "output_type": "error", "traceback": ["\x1b[31mx", "y"]}
+        return {
+            "ename": "E",
+            "evalue": "é",
+            "output_type": "error",
+            "traceback": ["\x1b[31mx", "y"],
+        }
     data = {"text/plain": ["<Figure>"], "application/json": {"a": [1, 10**30, 1.5, None, True]}}
     if kind == "image":
         size = rng.choice([30, 3000, 60_000])
@@ -78,7 +83,7 @@ def v3(rng, major=3):
             cells.append({
                 "cell_type": "code", "collapsed": False, "language": "python",
                 "input": rng.choice([["a\n", "b"], ["a", "b"], "x", []]),
-                "metadata": rng.choice([{}, {"keep_output": True}, {"tags": ["drop"]}, {"trusted": 1}]),
+                "metadata": rng.choice([{}, {"keep_output": True}, {"tags": ["drop"]}]),
                 "outputs": [copy.deepcopy(old_output()) for _ in range(rng.randint(0, 2))],
                 "prompt_number": 4,
             })  # fmt: skip
@@ -103,14 +108,14 @@ def write(folder):
         {"text": "é", "results": {"code": "SUCCESS", "msg": []}}, {"text": "x"}, {"results": {}},
     ]}  # fmt: skip
     kinds = {f"v4-{n}.ipynb": text(v4(rng)) for n in range(8)}
-    kinds |= {f"v4-old-{n}.ipynb": text(v4(rng, 2, False)) for n in range(4)}
+    kinds |= {f"v4-old-{n}.ipynb": text(v4(rng, 2, ids=False)) for n in range(4)}
     kinds |= {f"v3-{n}.ipynb": text(v3(rng)) for n in range(6)}
     kinds |= {f"v2-{n}.ipynb": text(v3(rng, 2)) for n in range(6)}
     duplicate = v4(rng)
     kinds |= {
         "v4.ipynb": text(v4(rng)),
         "v3.ipynb": text(v3(rng)),
-        "no-ids.ipynb": text(v4(rng, 5, False)),
+        "no-ids.ipynb": text(v4(rng, 5, ids=False)),
         "large.ipynb": text(v4(rng, cells=40)),
         "indented.ipynb": text(v4(rng), indent=4),
         "minified.ipynb": json.dumps(v4(rng)),
@@ -136,5 +141,7 @@ def write(folder):
     for name, content in kinds.items():
         (folder / name).write_bytes(content.encode(errors="surrogatepass"))
         yield folder / name
-    (folder / "latin.ipynb").write_bytes(text(v4(rng)).replace("import", "\xe9").encode("latin1", "replace"))
+    (folder / "latin.ipynb").write_bytes(
+        text(v4(rng)).replace("import", "\xe9").encode("latin1", "replace")
+    )
     yield folder / "latin.ipynb"

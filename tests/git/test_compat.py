@@ -136,7 +136,9 @@ def test_same_bytes_messages_and_exit_codes_throughout(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--dry-run"], ["--verify", "-t"]])
 def test_files(tmp_path, arguments):
-    names = [path.name for path in corpus.write(tmp_path) if path.name.startswith(("v4", "v3", "cle"))]
+    names = [
+        path.name for path in corpus.write(tmp_path) if path.name.startswith(("v4", "v3", "cle"))
+    ]
     run = {"cwd": tmp_path, "capture_output": True, "check": False}
     they = subprocess.run([sys.executable, "-m", "nbstripout", *arguments, *names], **run)
     we = subprocess.run([*START, *arguments, *names], **run)
