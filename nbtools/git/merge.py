@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from zlib import crc32
 
 from nbtools.git.ancestor import resolved
 from nbtools.git.cells import changed, common_cell, merge_cell, plain
 from nbtools.git.document import Cell, Document
 from nbtools.git.markers import Labels, markers, metadata_marker, wrapped
 from nbtools.git.matching import match, numbered
+from nbtools.git.naming import Name, named, stem, twins, with_ids
 from nbtools.git.order import merge_order, same_place
 from nbtools.git.values import Clash, common_values, merge_values, ordered, same
-
-#: A cell's name while merging: its number in base, or the side that made it and the number.
-Name = int | tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -73,9 +70,9 @@ class _Merge:
             base_cells = base.cells
             mine, yours = match(base_cells, ours.cells), match(base_cells, theirs.cells)
             self.base_data = base.data
-        self.names = _named(mine, len(ours.cells), "ours")
-        twins = _twins(ours.cells, self.names, theirs.cells, _named(yours, len(theirs.cells), ""))
-        self.their_names = twins
+        self.names = named(mine, len(ours.cells), "ours")
+        own = named(yours, len(theirs.cells), "theirs")
+        self.their_names = twins(ours.cells, self.names, theirs.cells, own)
         self.base: dict[Name, Cell] = dict(enumerate(base_cells))
         self.mine = dict(zip(self.names, ours.cells, strict=True))
         self.yours = dict(zip(self.their_names, theirs.cells, strict=True))
@@ -99,7 +96,7 @@ class _Merge:
         if wanted:  # notebooks of format 4.4 with ids exist, and only 4.5 allows them
             data["nbformat_minor"] = max(data["nbformat_minor"], 5)
         counted = numbered(self.ours.cells) and numbered(self.theirs.cells)
-        cells = _with_ids(cells, data["nbformat_minor"] >= 5, counted)
+        cells = with_ids(cells, data["nbformat_minor"] >= 5, counted)
         document = Document(data, cells, self.ours.style)
         return Merged(document.render(), self.conflicts, self.notes)
 
@@ -123,12 +120,12 @@ class _Merge:
         self.conflicts.append(f"{_title(left)} was changed by {who} and deleted by the other side")
         kept = [plain(left)]
         sides = (kept, []) if mine else ([], kept)
-        return wrapped(*sides, why, self.labels, _stem(left))
+        return wrapped(*sides, why, self.labels, stem(left))
 
     def _both(self, base: Cell, mine: Cell, yours: Cell) -> list[Cell]:
         merged = merge_cell(base, mine, yours)
         cells = [merged.ours]
-        name = _stem(merged.ours)
+        name = stem(merged.ours)
         if merged.theirs:
             other = merged.theirs
             other.id = other.data["id"] = f"{name}-other"
@@ -154,7 +151,7 @@ class _Merge:
             if replaced:
                 why = "both sides replaced the cells that were here, by others"
             self.conflicts.append(f"{_title(first)}: {why}")
-            fence = markers(f"{why}; keep what you want of both,", self.labels, _stem(first))
+            fence = markers(f"{why}; keep what you want of both,", self.labels, stem(first))
             at = order.index(left[0])
             if order[at : at + len(left) + len(right)] == [*left, *right]:
                 made[left[0]].insert(0, fence[0])
@@ -177,74 +174,8 @@ class _Merge:
         return ordered(self.ours.data, in_order | merged)
 
 
-def _named(matched: dict[int, int], count: int, side: str) -> list[Name]:
-    return [matched.get(i, (side, i)) for i in range(count)]
-
-
-def _twins(
-    ours: list[Cell], names: list[Name], theirs: list[Cell], their_names: list[Name]
-) -> list[Name]:
-    """Their names, where a cell that both sides inserted alike has one name: the same id,
-    or the same source at the same place.
-    """
-    mine: dict[object, list[Name]] = {}
-    counting = numbered(ours) or numbered(theirs)
-    for name, keys in _inserted(ours, names, counting):
-        for key in keys:
-            mine.setdefault(key, []).append(name)
-    taken: set[Name] = set()
-    result = list(their_names)
-    for number, (name, keys) in enumerate(_inserted(theirs, their_names, counting)):
-        if isinstance(name, int):
-            continue
-        free = (n for key in keys for n in mine.get(key, []) if n not in taken)
-        if (found := next(free, None)) is not None:
-            result[number] = found
-            taken.add(found)
-    return result
-
-
-def _inserted(
-    cells: list[Cell], names: list[Name], counting: bool
-) -> Iterable[tuple[Name, list[object]]]:
-    """Every cell with its name; those inserted with what tells them: id, or place and source."""
-    anchor: Name | None = None
-    for cell, name in zip(cells, names, strict=True):
-        keys: list[object] = []
-        if isinstance(name, int):
-            anchor = name
-        else:
-            keys = [cell.id] if cell.id and not counting else []
-            if cell.source.strip():
-                keys.append((anchor, cell.kind, cell.source))
-        yield name, keys
-
-
 def _title(cell: Cell) -> str:
     first = next((line for line in cell.source.split("\n") if line.strip()), "(empty)")
     name = f" {cell.id}" if cell.id else ""
     title = f"{cell.kind} cell{name} `{first.strip()[:40]}`"
     return "".join(c if c.isprintable() else "?" for c in title)  # it goes to a terminal
-
-
-def _stem(cell: Cell) -> str:
-    """What the ids of marker cells begin with; an id has at most 64 characters."""
-    return (cell.id or f"{crc32(cell.source.encode()):08x}")[:48]
-
-
-def _with_ids(cells: list[Cell], wanted: bool, counted: bool) -> list[Cell]:
-    """Cells with ids as the format wants them: all of them and unique, or none at all."""
-    seen: set[str] = set()
-    result = []
-    for number, cell in enumerate(cells):
-        stem = name = str(number) if counted else cell.id or _stem(cell)
-        tries = 1
-        while name in seen:
-            tries += 1
-            name = f"{stem[:60]}-{tries}"
-        seen.add(name)
-        data = {**cell.data, "id": name}
-        if not wanted:
-            del data["id"]
-        result.append(Cell(ordered({**cell.data, "id": ""}, data), cell.kind, cell.source, name))
-    return result

@@ -198,15 +198,19 @@ def test_without_ids_cells_are_found_by_source_then_likeness():
     def side(*texts):
         return notebook(*map(cell, texts), minor=4)
 
-    base = side("import os\nimport sys", "df = load('a')\ndf.head()", "plot(df)")
-    ours = side("plot(df)", "import os\nimport sys", "df = load('b')\ndf.head()")
-    theirs = side("import os\nimport sys", "df = load('a')\ndf.head(20)", "more()", "plot(df)")
-    assert sources(merge(base, ours, theirs).data) == [
-        "plot(df)", "import os\nimport sys",
-        # adjacent lines: one change, as in git
-        *sources(merge(base, ours, theirs).data)[2:],
+    imports = "import os\nimport sys"
+    base = side(imports, "df = load('a')\n\ndf.head()", "plot(df)")
+    ours = side("plot(df)", imports, "df = load('b')\n\ndf.head()")
+    theirs = side(imports, "df = load('a')\n\ndf.head(20)", "more()", "plot(df)")
+    merged = merge(base, ours, theirs)
+    assert sources(merged.data) == [
+        "plot(df)", imports, "df = load('b')\n\ndf.head(20)", "more()",
     ]  # fmt: skip
-    assert all("id" not in c for c in read(merge(base, ours, theirs).data)["cells"])
+    assert not merged.conflicts
+    assert all("id" not in c for c in read(merged.data)["cells"])
+    conflict = merge(base, ours, side(imports, "df = load('c')\n\ndf.head()", "plot(df)"))
+    assert len(conflict.conflicts) == 1
+    assert all("id" not in c for c in read(conflict.data)["cells"])
 
 
 def test_ids_that_only_count_tell_nothing():
