@@ -100,9 +100,11 @@ def _attributes(top: str, again: str) -> Iterator[Finding]:
             others.setdefault((attribute, value), []).append(name)
     if not others:
         yield Finding("attributes", "*.ipynb passes through nbtools")
+    unset = [name for (name, value), files in others.items() if _unset(value, files)]
+    if unset:
+        yield Finding("attributes", f"no {', '.join(unset)} is set for *.ipynb", again)
     for (attribute, value), files in others.items():
-        if "any.ipynb" in files and value == "unspecified":
-            yield Finding("attributes", f"no {attribute} is set for *.ipynb", again)
+        if _unset(value, files):
             continue
         named = [name for name in files if name != "any.ipynb"] or ["*.ipynb"]
         yield Finding(
@@ -111,6 +113,10 @@ def _attributes(top: str, again: str) -> Iterator[Finding]:
             f"take {attribute} out of the .gitattributes that says so; "
             f"git check-attr -a {shlex.quote(named[0])} shows it",
         )
+
+
+def _unset(value: str, files: list[str]) -> bool:
+    return value == "unspecified" and "any.ipynb" in files
 
 
 def _worktrees() -> Iterator[Finding]:
