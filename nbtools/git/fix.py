@@ -82,7 +82,11 @@ def _from_index(path: Path, stages: dict[int, bytes], held: bytes, again: bool) 
             f"`git add {shlex.quote(str(path))}`, or delete it with `git rm`"
         )
     labels = _labels(held)
-    merged = merge(stages.get(1, b""), stages[2], stages[3], str(path), labels)
+    try:
+        merged = merge(stages.get(1, b""), stages[2], stages[3], str(path), labels)
+    except BadNotebook as error:
+        sides = "git checkout --ours or --theirs"
+        raise BadNotebook(f"{error}; take one side whole: {sides}") from None
     untouched = held in (b"", merged.data, stages[2], stages[3])
     if not (again or untouched or marked(held) or _broken(held, str(path))):
         raise RequestError(

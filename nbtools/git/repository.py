@@ -25,7 +25,10 @@ class Repository:
         """The repository that holds `path`; raises GitFailed when there is none."""
         folder = path if path.is_dir() else path.parent
         repository = cls(folder)
-        repository.git("rev-parse", "--show-toplevel")
+        try:
+            repository.git("rev-parse", "--show-toplevel")
+        except GitFailed as error:
+            raise GitFailed(f"{folder}: {error}; go to a folder of a repository") from None
         return repository
 
     @property

@@ -105,7 +105,7 @@ def test_deleted_on_one_side(repo):
 def test_a_side_that_is_no_notebook(repo):
     path = conflicted(repo, theirs=OTHER.replace(b"],", b"", 1))
     held = path.read_bytes()
-    with pytest.raises(BadNotebook, match=r"\(theirs\):\d+:"):
+    with pytest.raises(BadNotebook, match=r"\(theirs\):\d+:.* --ours or --theirs"):
         fix(path)
     assert path.read_bytes() == held
 
