@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from nbtools.git.document import BadNotebook
+from nbtools.git.document import BadNotebook, Document
 from nbtools.git.markers import Labels
 from nbtools.git.merge import merge
 from tests.git.scratch import cell, cells, marker, notebook, read, sources
@@ -317,3 +317,18 @@ def test_moved_by_both_and_deleted_by_one():
     merged = merge(base, ours, theirs)
     assert len(merged.conflicts) == 1
     assert {"a!", "b", "c", "d"} <= set(sources(merged.data))
+
+
+@pytest.mark.parametrize("indent", [None, 0, 1, 4, "\t"])
+@pytest.mark.parametrize("ascii", [True, False])
+def test_layout_is_that_of_json(indent, ascii):
+    values = {
+        "é": ["ä\n", "\u2028"],
+        "n": [1, 2.5, -0.0, 10**30, None, True, [], {}, [[]]],
+        "s": "",
+    }
+    data = {"cells": [cell("x\ny", "a")], "metadata": values, "nbformat": 4, "nbformat_minor": 5}
+    text = json.dumps(data, indent=indent, ensure_ascii=ascii)
+    for newline in ("\n", "\r\n"):
+        held = text.replace("\n", newline).encode() + b"\n"
+        assert Document.parse(held, "n").render() == held
