@@ -12,10 +12,10 @@ from nbtools.git.project import table
 from nbtools.git.strip import FIELDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "git.md").read_text()
-LINES = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).splitlines()
+BLOCKS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
 
 
-@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("line", BLOCKS.splitlines())
 def test_each_command_and_its_options_exist(line):
     program, name, *rest = line.partition("#")[0].split()
     assert program == "nbtools"
