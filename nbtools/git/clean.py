@@ -110,8 +110,9 @@ def _one(path: str, mode: str, options: Options) -> Outcome:
 
 def replace(path: str, data: bytes) -> None:
     """Write a file so that it never holds a part: beside it, then renamed. Its mode is kept."""
-    path = os.path.realpath(path)
-    beside = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{os.getpid()}.part"
+    path = os.path.realpath(path) if os.path.islink(path) else path
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f".{name}.{os.getpid()}.part")
     mode = os.stat(path).st_mode
     if not os.access(path, os.W_OK):
         raise PermissionError(13, "is read-only", path)

@@ -52,7 +52,7 @@ class Options:
     Raises ValueError for what is no option, or no value of one.
     """
 
-    __slots__ = (*FIELDS, "cell_keys", "notebook_keys")
+    __slots__ = (*FIELDS, "cell_keys", "cell_metadata", "notebook_keys")
 
     keep_output: bool
     keep_count: bool
@@ -64,7 +64,8 @@ class Options:
     keep_metadata_keys: tuple[str, ...]
     drop_empty_cells: bool
     drop_tagged_cells: tuple[str, ...]
-    cell_keys: tuple[str, ...]  #: what is stripped from each cell, without `cell.`
+    cell_metadata: frozenset[str]  #: what is stripped from each cell's metadata, by name
+    cell_keys: tuple[str, ...]  #: and what lies deeper, or elsewhere, without `cell.`
     notebook_keys: tuple[str, ...]  #: what is stripped from the notebook, without `metadata.`
 
     def __init__(self, **values: object) -> None:
@@ -78,7 +79,10 @@ class Options:
                     f"{key!r} cannot be stripped: begin with metadata. or cell.metadata."
                 )
         keys = [k for k in (*STRIPPED, *self.extra_keys) if k not in self.keep_metadata_keys]
-        self.cell_keys = tuple(k[5:] for k in keys if k.startswith("cell."))
+        of_cells = [k[5:] for k in keys if k.startswith("cell.")]
+        plain = [k for k in of_cells if k.startswith("metadata.") and k.count(".") == 1]
+        self.cell_metadata = frozenset(k[9:] for k in plain)
+        self.cell_keys = tuple(k for k in of_cells if k not in plain)
         self.notebook_keys = tuple(k[9:] for k in keys if k.startswith("metadata."))
 
     def values(self) -> dict[str, Any]:
@@ -249,6 +253,9 @@ def _strip_cell(cell: dict[str, Any], keep: bool, options: Options) -> None:
         for count in ("execution_count", "prompt_number"):
             if count in cell:
                 cell[count] = None
+    if meta := cell.get("metadata"):
+        for key in options.cell_metadata & meta.keys():
+            del meta[key]
     for key in options.cell_keys:
         pop(cell, key)
 
