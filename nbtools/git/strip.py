@@ -231,33 +231,36 @@ def _tags(cell: dict[str, Any]) -> list[Any]:
 
 def _strip_cell(cell: dict[str, Any], keep: bool, options: Options) -> None:
     if "outputs" in cell:
-        outputs = cell["outputs"]
-        if not keep and not _looks_into_outputs(options):
-            outputs = []
-        elif not keep:
-            outputs = [
-                output
-                for output in outputs
-                if (options.max_size and length(output) <= options.max_size)
-                or _is_of(output, options.keep_output_types)
-            ]
-        if options.drop_output_types:
-            outputs = [o for o in outputs if not _is_of(o, options.drop_output_types)]
-        cell["outputs"] = outputs
-        if not options.keep_count:
-            for output in outputs:
-                for count in ("execution_count", "prompt_number"):
-                    if count in output:
-                        output[count] = None
+        cell["outputs"] = outputs = _left(cell["outputs"], keep, options)
+        for output in () if options.keep_count else outputs:
+            _uncount(output)
     if not options.keep_count:
-        for count in ("execution_count", "prompt_number"):
-            if count in cell:
-                cell[count] = None
+        _uncount(cell)
     if meta := cell.get("metadata"):
         for key in options.cell_metadata & meta.keys():
             del meta[key]
     for key in options.cell_keys:
         pop(cell, key)
+
+
+def _left(outputs: list[Any], keep: bool, options: Options) -> list[Any]:
+    """The outputs that stay."""
+    if not keep:
+        if not _looks_into_outputs(options):
+            return []
+        small = options.max_size
+        outputs = [
+            output
+            for output in outputs
+            if (small and length(output) <= small) or _is_of(output, options.keep_output_types)
+        ]
+    return [output for output in outputs if not _is_of(output, options.drop_output_types)]
+
+
+def _uncount(holder: dict[str, Any]) -> None:
+    for count in ("execution_count", "prompt_number"):
+        if count in holder:
+            holder[count] = None
 
 
 def length(value: object) -> int:
