@@ -107,6 +107,8 @@ def _clean(text: bytes, args: Namespace) -> tuple[bytes, bool]:
     before, nb = _read(text), _read(text)
     _strip(nb, args)
     changed = nb != before
+    if args.dry_run or (args.files and not args.textconv and not changed):
+        return b"", changed  # nothing is written, so nothing can be unwritable
     major = nb.get("nbformat", 1)
     if major == 1:
         return (json.dumps(nb, indent=4) + "\n").encode(), changed
