@@ -82,14 +82,16 @@ def tools(folder: Path) -> dict[str, tuple[str, str] | None]:
         f"sys.modules['nbtools'] = package\n{ECHO}"
     )
     found: dict[str, tuple[str, str] | None] = {
-        "no filter": None,
-        "pass-through process": ("process", f'"{sys.executable}" -I -S "{folder}/echo.py"'),
-        "cat": ("clean", "cat"),
         "nbtools": ("process", f"{US} process"),
     }
     for peer in ("nbstripout-fast", "nbstripout"):
         if (BIN / peer).exists():
             found[peer] = ("clean", f'"{BIN / peer}"')
+    # The floors come last: they make git write all that the others leave out.
+    found["no filter"] = None
+    found["pass-through process"] = ("process", f'"{sys.executable}" -I -S "{folder}/echo.py"')
+    found["cat"] = ("clean", "cat")
+    found["nothing, read"] = ("clean", "cat >/dev/null")
     return found
 
 
