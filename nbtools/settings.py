@@ -19,7 +19,7 @@ FOLDER = ".nbtools"
 #: a line of TOML that may begin, or hold, our table; a comment or a dependency does not.
 _OURS = re.compile(rb"^[^#\n]*\btool\b[^#\n]*\bnbtools\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
 #: fields that no file can say.
-SURROUNDINGS = ("store_reason", "runtime", "no_color")
+SURROUNDINGS = ("store_reason", "runtime", "config_home", "no_color")
 #: type of a field -> what to call it, and whether a value of pyproject.toml is one.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "Path": ("a string", lambda value: isinstance(value, str)),
@@ -51,6 +51,7 @@ class Settings:
     idle: float = 300.0  #: seconds after its last kernel that such a process ends
     runtime: Path = Path("/tmp/nbtools")  # noqa: S108 #: a folder of sockets, this user's alone
     no_color: bool = False  #: NO_COLOR is set: print without colours
+    config_home: Path = Path()  #: where programs keep their configuration: ~/.config
 
     @classmethod
     def load(cls, cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -60,6 +61,8 @@ class Settings:
         values, project = _pyproject(cwd)
         values["no_color"] = bool(environ.get("NO_COLOR"))
         values["runtime"] = _runtime(environ)
+        home = Path(environ.get("HOME") or Path.home())
+        values["config_home"] = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
         if environ.get("NBTOOLS_STORE"):
             values["store"] = _named(environ["NBTOOLS_STORE"])
             values["store_reason"] = "NBTOOLS_STORE says so"

@@ -19,14 +19,15 @@ LAYERS = [
         "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
     },
     {
-        "store", "rows", "metadata", "journal", "executor", "executors", "kernels", "engine", "client",
-        "screen", "progress", "transcript", "papermill_engine", "checkpoint", "limits", "runner",
+        "store", "rows", "metadata", "journal", "executor", "executors", "kernels", "engine",
+        "client", "screen", "progress", "transcript", "papermill_engine", "checkpoint", "limits", "runner",
         "rehearsal", "report",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
         "experiments", "runs", "loggable", "lineage", "card", "warming", "doctor",
     },
+    {"git"},
     {"cli"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

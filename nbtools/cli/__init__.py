@@ -29,6 +29,8 @@ COMMANDS = {
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
     "runs": ("runs:runs", "List and show experiment runs."),
     "kernels": ("kernels:kernels", "List, warm up and stop the processes that fork kernels."),
+    "clean": ("clean:clean", "Strip outputs from notebooks, or check that they are stripped."),
+    "git": ("git:git", "Keep notebooks clean in git: filter, merge, diff, checks."),
     "doctor": ("doctor:doctor", "Say what is installed, where the store is, what is wrong."),
 }
 
@@ -36,19 +38,21 @@ COMMANDS = {
 class Commands(click.Group):
     """A group whose commands are imported when they are called."""
 
+    table = COMMANDS
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        module, _, name = self.table[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f"nbtools.cli.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -19,11 +19,6 @@ def doctor(json_: bool) -> None:
     if json_:
         show.as_json([show.record(finding) for finding in findings])
     else:
-        width = max(len(f.what) for f in findings)
-        for f in findings:
-            mark = click.style("!!", fg="red") if f.mend else click.style("ok", fg="green")
-            click.echo(f"{mark}  {f.what.ljust(width)}  {f.found}")
-            if f.mend:
-                click.echo(f"    {' ' * width}  {f.mend}")
+        show.findings(findings)
     if any(f.mend for f in findings):
         sys.exit(1)

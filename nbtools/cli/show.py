@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from nbtools.doctor import Finding
 from nbtools.jobs import Jobs
 from nbtools.nouns import Artifact, Job, run_id
 
@@ -44,6 +45,16 @@ def _columns(row: Sequence[str], widths: Sequence[int]) -> str:
         for text, width in zip(row, widths, strict=True)
     ]
     return "  ".join(cells).rstrip()
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """Print what was looked at, and under what is wrong, what mends it."""
+    width = max(len(f.what) for f in found)
+    for f in found:
+        mark = click.style("!!", fg="red") if f.mend else click.style("ok", fg="green")
+        click.echo(f"{mark}  {f.what.ljust(width)}  {f.found}")
+        if f.mend:
+            click.echo(f"    {' ' * width}  {f.mend}")
 
 
 def state(text: str) -> str:

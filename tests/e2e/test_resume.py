@@ -88,7 +88,10 @@ def test_a_changed_cell_is_where_it_goes_on(stopped, tmp_path, make_notebook):
 def test_threads_of_the_notebook_forbid_a_checkpoint_and_the_log_says_so(
     store_folder, make_notebook
 ):
-    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True, name='mine').start()"
+    thread = (
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True, name='mine').start()"
+    )
     notebook = make_notebook("work.ipynb", thread, "1 / 0")
     with pytest.raises(NotebookFailed) as caught:
         nbtools.run(notebook, checkpoint="cells")
