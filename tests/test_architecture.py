@@ -20,8 +20,8 @@ LAYERS = [
     },
     {
         "store", "rows", "metadata", "journal", "executor", "executors", "kernels", "engine",
-        "client", "screen", "progress", "transcript", "papermill_engine", "checkpoint", "limits", "runner",
-        "rehearsal", "report",
+        "client", "screen", "progress", "transcript", "papermill_engine", "checkpoint", "limits",
+        "runner", "rehearsal", "report",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
