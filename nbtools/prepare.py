@@ -6,6 +6,7 @@ into a cell behind the parameters cell; the run's identity goes in as one value 
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,13 +45,14 @@ def prepare(
             f"{notebook.path} is not a valid notebook: {_reason(error)}; restore it, for "
             "example with git checkout, or open it in JupyterLab and save it again"
         ) from None
-    values = {**params, IDENTITY: dict(identity)}
+    python = notebook.language == "python"  # not every language has dicts, all have text
+    values = {**params, IDENTITY: dict(identity) if python else json.dumps(dict(identity))}
     try:
         with _quiet("papermill"):
             node = parameterize_notebook(
                 node, values, kernel_name=kernel, language=notebook.language
             )
-    except PapermillException as error:
+    except (PapermillException, NotImplementedError) as error:
         if params:
             raise RequestError(f"{notebook.path.name} cannot take parameters: {error}") from None
     node.metadata.papermill["parameters"] = dict(params)
