@@ -79,6 +79,7 @@ def test_interrupt_restart_and_shutdown(kernel, tmp_path):
 
     made.manager.restart_kernel()
     made.client.wait_for_ready(timeout=60)
+    assert isinstance(made.process, Fork), "also the second time"
     assert made.process.pid != pid
     assert made.run("print('x' in globals())") == "False\n", "a restart begins anew"
     assert made.manager.is_alive()
@@ -106,6 +107,7 @@ def test_the_asynchronous_manager(specs, now):
         await manager.restart_kernel(now=now)
         await client.wait_for_ready(timeout=60)
         process = manager.provisioner.process
+        assert isinstance(process, Fork)
         assert process.pid != first
         assert await manager.is_alive()
         client.stop_channels()
@@ -114,6 +116,32 @@ def test_the_asynchronous_manager(specs, now):
         assert not await manager.is_alive()
 
     asyncio.run(talk())
+    assert sockets() == []
+
+
+def test_a_server_of_many_kernels(specs):
+    """As JupyterLab's server starts, restarts, interrupts and ends them."""
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
+    async def serve():
+        server = AsyncMappingKernelManager()
+        names = [await server.start_kernel(kernel_name="warm") for _ in range(3)]
+        processes = [server.get_kernel(name).provisioner.process for name in names]
+        assert all(isinstance(process, Fork) for process in processes)
+        await server.restart_kernel(names[0])
+        again = server.get_kernel(names[0]).provisioner.process
+        assert isinstance(again, Fork)
+        assert again.pid != processes[0].pid
+        await server.interrupt_kernel(names[1])
+        assert server.kernel_model(names[1])["name"] == "warm"
+        os.kill(processes[2].pid, signal.SIGKILL)
+        until(lambda: processes[2].poll() == -9)
+        assert not await server.get_kernel(names[2]).is_alive()
+        await server.shutdown_all()
+        assert again.poll() is not None
+        assert processes[1].poll() is not None
+
+    asyncio.run(serve())
     assert sockets() == []
 
 
