@@ -11,7 +11,10 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from nbtools.errors import RequestError
 from nbtools.kernels.zygotes import Zygotes
+from nbtools.notebook import Notebook
+from nbtools.prepare import prepare
 from nbtools.settings import Settings
 
 pytest.importorskip("bash_kernel")
@@ -63,11 +66,9 @@ def test_a_cell_that_fails(make, tmp_path):
     assert "cell 4 of 5" in done.stdout
 
 
-def test_a_value_that_the_language_has_not_is_refused(make, tmp_path):
-    command = [NBTOOLS, "run", make("echo"), "-p", "name", '{"a": 1}']
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode in (0, 2), "text on the command line, or refused in one line"
-    assert "Traceback" not in done.stderr
+def test_a_value_that_the_language_has_not_is_refused(make):
+    with pytest.raises(RequestError, match="work.ipynb cannot take parameters: dict"):
+        prepare(Notebook.read(make("echo")), {"name": {"a": 1}}, {}, "bash")
 
 
 @pytest.mark.parametrize("engine", [None, "nbtools"])
