@@ -286,7 +286,10 @@ def main() -> None:
         sys.path.pop(0)  # this folder: its files are no modules for notebooks
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    zygote = Zygote(json.loads(sys.argv[-1]))
+    config = json.loads(sys.argv[-1])
+    if config.pop("detach", False) and os.fork():
+        os._exit(0)  # whoever began this has no child to wait for
+    zygote = Zygote(config)
     zygote.load()
     zygote.serve()
 

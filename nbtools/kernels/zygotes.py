@@ -173,10 +173,11 @@ class Zygotes:
             "base": spec.base,
             "preload": spec.preload,
             "idle": self._idle,
+            "detach": True,
         }
         program = Path(__file__).with_name("zygote.py")
         with path.with_suffix(".log").open("wb") as log:
-            subprocess.Popen(
+            subprocess.run(
                 [spec.python, *spec.options, str(program), json.dumps(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -186,6 +187,7 @@ class Zygotes:
                 env={**dict(spec.env), "JPY_PARENT_PID": "1"},
                 pass_fds=[listen],
                 start_new_session=True,
+                check=False,
             )
 
     def _make_room(self) -> None:
