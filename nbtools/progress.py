@@ -84,7 +84,7 @@ class Progress(NotebookExecutionManager):  # type: ignore[misc]
 def write(nb: NotebookNode, path: Path) -> None:
     """Write an executed notebook, whole; raises nbformat.ValidationError when it is not valid."""
     nbformat.validate(nb)
-    write_whole(path, nbformat.writes(nb))
+    write_whole(path, nbformat.v4.writes(nb))  # nbformat.writes would validate once more
 
 
 def mark(nb: NotebookNode, reason: str, state: JobState) -> None:

@@ -81,7 +81,7 @@ class Runner:
         from nbtools.progress import write
 
         task = self._task
-        nb = nbformat.reads(task.prepared.read_text(encoding="utf-8"), as_version=4)
+        nb = nbformat.v4.reads(task.prepared.read_text(encoding="utf-8"))
         self._seen = replace(self._seen, cells=len(nb.cells))
         launch = Launch(
             kernel=task.kernel,

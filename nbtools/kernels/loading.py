@@ -164,6 +164,10 @@ class Modules:
         self._tried: set[str] = set()
         self._read = 0
 
+    def note(self, files: list[str]) -> None:
+        """Take in files, there or not, that what is loaded was made from."""
+        self._stamps.update({file: _stamp(file) for file in files})
+
     def note_files(self) -> None:
         """Take in the modules that were loaded since."""
         for name, module in list(sys.modules.items()):

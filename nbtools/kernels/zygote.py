@@ -2,7 +2,7 @@
 
 A program of its own, run by the interpreter that the kernels shall have, which may know
 nothing of nbtools: besides what it is told to load it imports the standard library and
-the three files beside it. What it forks behaves as `python -m MODULE ARGS` started anew.
+the files beside it. What it forks behaves as `python -m MODULE ARGS` started anew.
 
     python zygote.py '{"listen": FD, "path": PATH, "base": [...], "preload": [...],
                        "idle": SECONDS}'
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbtools.kernels import forked, loading, wire
+    from nbtools.kernels import forked, halfway, loading, wire
 else:
 
     def _beside(name: str) -> Any:
@@ -44,6 +44,7 @@ else:
         return module
 
     forked, loading, wire = _beside("forked"), _beside("loading"), _beside("wire")
+    halfway = _beside("halfway")
 
 #: seconds that a process has between SIGTERM and SIGKILL when its lifeline is cut.
 GRACE = 2.0
@@ -91,6 +92,7 @@ class Zygote:
         self._import(self._config["base"])
         self._modules.note_base()
         loading.widen()
+        self._modules.note(halfway.begin())
         self._import(self._config["preload"])
         self._import(self._modules.learned())
         self._settle()
