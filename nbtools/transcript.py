@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -27,7 +28,7 @@ class Transcript:
     """Appends to `path`. The first line is the notebook as it was before."""
 
     def __init__(self, path: Path, notebook: NotebookNode) -> None:
-        self.path = path
+        self.path, self._torn = path, b""
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
         self._write({"notebook": notebook})
 
@@ -54,9 +55,11 @@ class Transcript:
         os.close(self._file)
 
     def _write(self, event: dict[str, Any]) -> None:
-        line = json.dumps(event, default=str).encode() + b"\n"
+        line = self._torn + json.dumps(event, default=str).encode() + b"\n"
+        self._torn = b"\n"  # should it be cut off: the next begins on a line of its own
         while line:  # a disk that is full takes a part, and says so at the next
             line = line[os.write(self._file, line) :]
+        self._torn = b""
 
 
 class Reader:
@@ -77,9 +80,10 @@ class Reader:
         for line in self._file:
             self._rest += line
             if self._rest.endswith(b"\n"):
-                event: dict[str, Any] = json.loads(self._rest)
-                self._rest = b""
-                yield event
+                text, self._rest = self._rest, b""
+                with suppress(ValueError):  # cut off by a full disk: what follows is whole
+                    event: dict[str, Any] = json.loads(text)
+                    yield event
 
 
 def rebuild(path: Path) -> NotebookNode | None:

@@ -1,5 +1,8 @@
 """What a transcript says, to whom, and what is made of it again."""
 
+import subprocess
+import sys
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
@@ -54,6 +57,23 @@ def test_a_line_that_was_cut_off_waits_and_harms_nothing(transcript):
     (event,) = reader.more()
     assert event["content"]["text"] == "x"
     assert list(reader.more()) == []
+
+
+def test_a_line_that_a_full_disk_cut_is_left_out(tmp_path, notebook):
+    path = tmp_path / "transcript.jsonl"
+    script = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from nbformat.v4 import new_notebook; from nbtools.transcript import Transcript\n"
+        "t = Transcript(Path(sys.argv[1]), new_notebook())\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "size = Path(sys.argv[1]).stat().st_size\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, resource.RLIM_INFINITY))\n"
+        "try: t.note('x' * 100)\nexcept OSError: pass\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))\nt.note('whole')\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    events = list(Reader(path).more())
+    assert [e.get("note") for e in events] == [None, "whole"]
 
 
 def test_a_reader_goes_on_when_the_file_is_removed(transcript):

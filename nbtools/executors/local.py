@@ -183,6 +183,8 @@ class LocalExecutor:
         seen = last_observation(folder)
         if seen.state.final or not gone:
             return seen
+        if done := _finished(folder, seen, now):
+            return done
         where = f"in cell {seen.cell} of {seen.cells}" if seen.cell else "before its first cell"
         error = f"its process died {where} (killed, or the machine went down); run it again"
         _recover(folder, error)
@@ -208,6 +210,17 @@ def last_observation(folder: Path) -> Observation:
         except (ValueError, KeyError, TypeError):
             continue  # being written, or cut off by a full disk
     return Observation(state=JobState.PENDING)
+
+
+def _finished(folder: Path, seen: Observation, now: datetime) -> Observation | None:
+    """How a task ended whose process died when all was done but the saying so."""
+    if not (folder / TASK).exists():
+        return None
+    task = Task.loads((folder / TASK).read_text())
+    if not task.executed.exists() or (task.output and not Path(task.output).exists()):
+        return None
+    end = _last_sign(folder) or now
+    return replace(seen, state=JobState.SUCCEEDED, cell=seen.cells, end_time=end)
 
 
 def _recover(folder: Path, reason: str) -> None:

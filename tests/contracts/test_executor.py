@@ -264,3 +264,13 @@ class TestLocalExecutor(ExecutorContract):
         assert statuses(task.partial) == ["completed", "failed"]
         assert str(*kernels) in task.partial.read_text()
         until(lambda: not kernels & {pid for pid, _, _ in processes()}, seconds=15)
+
+    def test_a_runner_that_died_when_all_was_done_has_succeeded(self, executor, begin):
+        task, handle = begin("print('all of it')")
+        self.end(executor, handle)
+        progress = task.folder / "progress.jsonl"
+        lines = progress.read_bytes().splitlines(keepends=True)
+        progress.write_bytes(b"".join(lines[:-1]))  # it was killed just before it said so
+        seen = until(lambda: (s := self.look(executor, handle)).state.final and s)
+        assert (seen.state, seen.error) == (JobState.SUCCEEDED, "")
+        assert task.executed.exists()
