@@ -10,7 +10,8 @@ from nbformat import NotebookNode
 from papermill.execute import remove_error_markers
 
 from nbtools.checkpoint import Checkpoints
-from nbtools.client import Client, Launch, Stopped
+from nbtools.client import Client, Stopped
+from nbtools.kernel import Launch
 from nbtools.progress import Progress, mark
 
 

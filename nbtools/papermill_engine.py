@@ -65,7 +65,8 @@ class Engine(NBClientEngine):  # type: ignore[misc]
         from jupyter_core.utils import run_sync
         from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-        from nbtools.client import Client, Echo, Launch, Stopped
+        from nbtools.client import Client, Echo, Stopped
+        from nbtools.kernel import Launch
         from nbtools.kernels.preload import imports
         from nbtools.settings import Settings
         from nbtools.states import JobState

@@ -75,8 +75,9 @@ class Runner:
         import nbformat
 
         from nbtools.checkpoint import Checkpoints
-        from nbtools.client import Launch, Stopped
+        from nbtools.client import Stopped
         from nbtools.engine import execute
+        from nbtools.kernel import Launch
         from nbtools.kernels.zygotes import private
         from nbtools.progress import write
 

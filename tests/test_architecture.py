@@ -20,8 +20,8 @@ LAYERS = [
     },
     {
         "store", "rows", "metadata", "journal", "executor", "executors", "kernels", "engine",
-        "client", "screen", "progress", "transcript", "papermill_engine", "checkpoint", "limits",
-        "runner", "rehearsal", "report",
+        "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
+        "limits", "runner", "rehearsal", "report",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
@@ -33,7 +33,8 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 THIRD_PARTY_AT_TOP = {
     "engine": {"nbformat", "papermill"},
-    "client": {"jupyter_client", "jupyter_core", "nbclient", "zmq"},
+    "client": {"jupyter_core", "nbclient"},
+    "kernel": {"jupyter_client", "jupyter_core", "zmq"},
     "screen": {"nbclient"},
     "progress": {"nbformat", "papermill"},
     "papermill_engine": {"papermill"},
