@@ -14,6 +14,13 @@ pytestmark = pytest.mark.slow
 NBTOOLS = Path(sys.executable).with_name("nbtools")
 
 
+def cell_of_only_job(call):
+    """The cell that it is at, None before there is one; it must not have ended."""
+    jobs = json.loads(call("jobs", "list", "--json").stdout)
+    assert all(job["state"] in ("QUEUED", "PENDING", "RUNNING") for job in jobs), jobs
+    return jobs[0]["cell"] if jobs else None
+
+
 def only_job(call):
     (job,) = json.loads(call("jobs", "list", "--json").stdout)
     return job
@@ -114,8 +121,7 @@ def test_ctrl_c_interrupts_the_kernel_and_keeps_what_was_done(call, make_noteboo
     process = subprocess.Popen(
         [NBTOOLS, "run", notebook], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    wait_for(lambda: (jobs := json.loads(call("jobs", "list", "--json").stdout))
-             and jobs[0]["cell"] == 4)  # fmt: skip
+    wait_for(lambda: cell_of_only_job(call) == 4)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
