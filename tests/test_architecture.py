@@ -28,7 +28,7 @@ LAYERS = [
         "experiments", "runs", "loggable", "lineage", "card", "warming", "doctor",
     },
     {"git"},
-    {"cli"},
+    {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 THIRD_PARTY_AT_TOP = {

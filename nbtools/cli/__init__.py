@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
@@ -64,14 +65,24 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """The `nbtools` command."""
+def _leave(code: int) -> NoReturn:
+    """End at once: what is written is written, and taking the interpreter apart in order
+    would cost a sixth of the time of a short command.
+    """
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def main(leave: Callable[[int], NoReturn] = _leave) -> None:
+    """The `nbtools` command; `leave` ends it with its exit code."""
     own_process()
     for stream in (sys.stdout, sys.stderr):  # a name that is no UTF-8 must not end a list
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = cli.main(standalone_mode=False, color=_color())
+        code = cli.main(prog_name="nbtools", standalone_mode=False, color=_color())
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -91,7 +102,7 @@ def main() -> None:
         code = 0
     except SystemExit as leaving:
         code = leaving.code
-    _leave(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
 
 
 def _color() -> bool | None:
@@ -99,13 +110,3 @@ def _color() -> bool | None:
         return False if Settings.load().no_color else None
     except NbtoolsError:  # said by the command that needs them, and no matter to --help
         return None
-
-
-def _leave(code: int) -> NoReturn:
-    """End at once: what is written is written, and taking the interpreter apart in order
-    would cost a sixth of the time of a short command.
-    """
-    with suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)

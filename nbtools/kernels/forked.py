@@ -40,6 +40,7 @@ def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
     """
     newest = next(reversed(sys.modules))
     kept = descriptors(fds, bool(request.get("lifeline")))
+    _streams()
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
@@ -88,6 +89,18 @@ def descriptors(fds: list[int], lifeline: bool) -> list[int]:
     if lifeline:
         threading.Thread(target=_watch, args=(kept.pop(0),), daemon=True).start()
     return kept
+
+
+def _streams() -> None:
+    """The zygote's streams were made for its log: these may be a terminal, or a pipe."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        old = getattr(sys, name)
+        lines = number == 2 or os.isatty(number) or bool(os.environ.get("PYTHONUNBUFFERED"))
+        new = open(  # noqa: SIM115
+            number, "w", 1 if lines else -1, old.encoding, old.errors, closefd=False
+        )
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
 
 
 def _watch(lifeline: int) -> None:

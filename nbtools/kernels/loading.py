@@ -13,13 +13,17 @@ import os
 import select
 import signal
 import sys
+import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 #: messages of a kernel that may wait to be read.
 QUEUE = 200_000
+#: modules that want to know one thing of IPython, whether it is a kernel: it will be.
+ABOUT_KERNELS = {"pandas.core.config_init"}
+ONCE = "it looks for IPython when it is imported, and cannot be imported a second time"
 THREADS = "it starts threads, which a fork would lose"
 #: seconds for the forked process that tries whether forking works.
 PATIENCE = 20.0
@@ -88,6 +92,8 @@ def noting_who_asks(askers: set[str]) -> Iterator[None]:
         return
 
     def get_ipython() -> Any:
+        if sys._getframe(1).f_globals.get("__name__") in ABOUT_KERNELS:
+            return types.SimpleNamespace(kernel=None)
         asked()
         raise NameError("name 'get_ipython' is not defined")
 
@@ -108,6 +114,18 @@ def forget(askers: set[str]) -> None:
             delattr(sys.modules[package], last)
 
 
+def once_only(askers: set[str]) -> bool:
+    """Whether importing these anew fails: tried in a fork."""
+
+    def attempt() -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        forget(askers)
+        for name in sorted(askers):
+            importlib.import_module(name)
+
+    return bool(askers) and bool(_in_a_fork(attempt, PATIENCE))
+
+
 def canary() -> str:
     """Fork once and look whether that works; "" or the reason why not.
 
@@ -119,11 +137,17 @@ def canary() -> str:
 
 def trial(patience: float) -> str:
     """Do parallel work in a fork, for at most `patience` seconds; "" or how that fails."""
+    how = _in_a_fork(_parallel_work, patience)
+    return how and f"parallel work {how} after a fork"
+
+
+def _in_a_fork(work: Callable[[], None], patience: float) -> str:
+    """Do it in a fork that is gone afterwards: "" or that it `fails` or `hangs`."""
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            _parallel_work()
+            work()
             code = 0
         finally:
             os._exit(code)
@@ -132,11 +156,11 @@ def trial(patience: float) -> str:
         if not select.select([pidfd], [], [], patience)[0]:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return "parallel work hangs after a fork"
+            return "hangs"
     finally:
         os.close(pidfd)
     _, status = os.waitpid(pid, 0)
-    return "parallel work fails after a fork" if status else ""
+    return "fails" if status else ""
 
 
 def _threads() -> int:

@@ -105,6 +105,10 @@ class Zygote:
         unforkable = loading.canary() if names else ""
         if unforkable:
             self._start_over(list(refused)[-1] if refused else names[-1], unforkable)
+        elif names and loading.once_only(self._modules.askers):
+            packages = {asker.partition(".")[0] for asker in self._modules.askers}
+            theirs = [name for name in names if name.partition(".")[0] in packages]
+            self._start_over((theirs or names)[-1], loading.ONCE)
 
     def _start_over(self, name: str, reason: str) -> None:
         """A thread cannot be undone: begin again without the module that started it."""

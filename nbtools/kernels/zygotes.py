@@ -90,15 +90,18 @@ class Zygotes:
     def __init__(self, folder: Path, idle: float = 300.0) -> None:
         self._folder, self._idle = folder, idle
 
-    def fork(self, spec: Spec, program: Program, wait: float = 60.0) -> Fork | None:
+    def fork(
+        self, spec: Spec, program: Program, wait: float = 60.0, begin: bool = True
+    ) -> Fork | None:
         """A process of `program`, forked; None when there is no zygote to do it.
 
-        The first request begins a zygote. It may take `wait` seconds to load; with 0 it is
-        left to load for the next request.
+        The first request begins a zygote, unless `begin` says not to. It may take `wait`
+        seconds to load; with 0 it is left to load for the next request.
         """
         deadline = time.monotonic() + wait
         for _ in range(3):  # a zygote may just have ended, or find that it is out of date
-            connection = self._connect(spec)
+            path = self._folder / f"{spec.key}.sock"
+            connection = self._connect(spec) if begin else connected(path)
             loaded = (self._folder / f"{spec.key}.json").exists()
             if connection is None or (wait <= 0 and not loaded):
                 return None

@@ -115,3 +115,18 @@ def test_sizes_and_modes_are_checked(call, make_notebook):
     assert call("run", notebook, "--checkpoint", "often").returncode == 2
     assert call("run", notebook, "--threads", "-1").returncode == 2
     assert "no artifact 'nothing'" in call("run", notebook, "--input", "nothing").stderr
+
+
+def test_a_command_that_a_fork_executes_is_like_any_other(call, make_notebook):
+    good, bad = make_notebook("good.ipynb", "print('out')"), make_notebook("bad.ipynb", "1 / 0")
+    call("run", good)  # now the zygote of runners is there
+    done = call("run", good)
+    assert (done.returncode, done.stdout.splitlines()[0].split()[0]) == (0, "SUCCEEDED")
+    assert "cell 3 of 3" in done.stderr
+    assert call("run", bad).returncode == 1
+    wrong = call("run", good, "-p", "lrr", "1")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "nbtools: lrr: no such parameter; did you mean lr?\n"
+    assert call("run", "--nonsense", good).returncode == 2
+    assert call("run", good, "--help").stdout.startswith("Usage: nbtools run [OPTIONS] NOTEBOOK")
+    assert json.loads(call("run", good, "--json").stdout)["state"] == "SUCCEEDED"
