@@ -95,9 +95,13 @@ def _streams() -> None:
     """The zygote's streams were made for its log: these may be a terminal, or a pipe."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         old = getattr(sys, name)
-        lines = number == 2 or os.isatty(number) or bool(os.environ.get("PYTHONUNBUFFERED"))
-        new = open(  # noqa: SIM115
-            number, "w", 1 if lines else -1, old.encoding, old.errors, closefd=False
+        raw = open(number, "wb", 0 if old.write_through else -1, closefd=False)  # noqa: PTH123, SIM115
+        new = io.TextIOWrapper(
+            raw,
+            old.encoding,
+            old.errors,
+            line_buffering=number == 2 or os.isatty(number),
+            write_through=old.write_through,
         )
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
