@@ -95,7 +95,7 @@ def _streams() -> None:
     """The zygote's streams were made for its log: these may be a terminal, or a pipe."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         old = getattr(sys, name)
-        raw = open(number, "wb", 0 if old.write_through else -1, closefd=False)  # noqa: PTH123, SIM115
+        raw = open(number, "wb", 0 if old.write_through else -1, closefd=False)  # noqa: SIM115
         new = io.TextIOWrapper(
             raw,
             old.encoding,
