@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import inspect
 import os
 import signal
 import time
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_async
+from traitlets import default
 
 from nbtools.kernels.fork import ended
 from nbtools.kernels.zygotes import can_fork
@@ -44,6 +47,15 @@ class Launch:
     options: dict[str, Any] = field(default_factory=dict)  #: for nbclient
 
 
+class Manager(AsyncKernelManager):
+    """jupyter_client's, without the hundredth of a second that it lets pass after each start
+    and each end for the sake of its tests.
+    """
+
+    start_kernel = inspect.unwrap(AsyncKernelManager.start_kernel)
+    shutdown_kernel = inspect.unwrap(AsyncKernelManager.shutdown_kernel)
+
+
 class Kernel(Screen):
     """nbclient's client, with a kernel that is warm where it can be, whose end is noticed at
     once and known by its reason, and that leaves nothing behind.
@@ -60,6 +72,10 @@ class Kernel(Screen):
         self._launch = launch
         self._process: Any = None  #: the kernel's, or None where it is not on this machine
         self._ooms = _out_of_memory()
+
+    @default("kernel_manager_class")
+    def _kernel_manager_class_default(self) -> type[AsyncKernelManager]:
+        return Manager
 
     @property
     def pid(self) -> int:

@@ -52,6 +52,9 @@ def rehearse() -> None:
     """Do once what every IPython kernel would do anew: patterns compiled here are there."""
     if transformer := sys.modules.get("IPython.core.inputtransformer2"):
         transformer.TransformerManager().transform_cell("%time x = !ls\nprint(x?)\n")
+    if "ipykernel.kernelbase" in sys.modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("psutil")  # where there is one, each asks it at its end
 
 
 def widen() -> None:
