@@ -222,7 +222,7 @@ def default_run(experiment: str, job: str) -> str:
 
     Beside a long experiment the beginning is left out, but never the time and the token.
     """
-    room = max(MAX_RUN_ID - 1 - len(experiment), len("20240131-235959-abcd"))
+    room = max(MAX_RUN_ID - 1 - len(experiment), len("20240131-235959-abcdef01"))
     return job[-room:].lstrip("-")
 
 

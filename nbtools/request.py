@@ -80,7 +80,7 @@ def plan(request: Request, settings: Settings, now: datetime) -> Plan:
     _fits_the_disk(notebook.path)
     params = notebook.check(request.params, request.allow_unknown)
     kernel = executor.check(request.kernel or notebook.kernel or settings.kernel)
-    name = job_name(notebook.path, now, os.urandom(2).hex())
+    name = job_name(notebook.path, now, os.urandom(4).hex())
     experiment = request.experiment or settings.experiment or default_experiment(notebook.path)
     run = request.run or default_run(experiment, name)
     run_id(experiment, run)  # refuses names that Vertex AI would refuse

@@ -30,6 +30,10 @@ def test_what_is_left_open_is_named_after_the_notebook(made):
     assert job.name.startswith("my-work-20240506-070809-")
 
 
+def test_jobs_of_one_second_have_names_of_their_own(made):
+    assert len({made().name for _ in range(1000)}) == 1000
+
+
 @pytest.mark.parametrize("length", [40, 60, 61, 120, 200])
 def test_a_long_notebook_name_needs_no_other(made, length):
     job = made(f"{'x' * length}.ipynb")
@@ -39,13 +43,13 @@ def test_a_long_notebook_name_needs_no_other(made, length):
 
 @pytest.mark.parametrize("where", ["request", "settings"])
 def test_a_run_fits_beside_a_long_experiment(made, where):
-    long = {"experiment": "e" * 100}
+    long = {"experiment": "e" * 96}
     job = made("x.ipynb", **(long if where == "request" else {"settings": long}))
     assert job.name.endswith(job.run)
     assert run_id(job.experiment, job.run)
 
 
-@pytest.mark.parametrize("names", [{"experiment": "e" * 101}, {"run": "r" * 81},
+@pytest.mark.parametrize("names", [{"experiment": "e" * 97}, {"run": "r" * 81},
                                    {"experiment": "e" * 60, "run": "r" * 61}])  # fmt: skip
 def test_names_that_are_too_long_are_refused_with_the_limit(made, names):
     with pytest.raises(RequestError, match="use at most 120 characters for both"):
