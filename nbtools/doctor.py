@@ -10,9 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nbtools import __version__
+from nbtools.damage import MEND
 from nbtools.errors import NbtoolsError
 from nbtools.settings import Settings
-from nbtools.store import MEND, Store
+from nbtools.store import Store
 
 NEEDED = (
     "papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "ipykernel", "pandas",

@@ -67,18 +67,48 @@ CREATE TABLE context_artifacts (
     PRIMARY KEY (context, artifact)
 ) WITHOUT ROWID;
 
--- A run's time series; writing a step again replaces it, as Vertex AI does.
-CREATE TABLE points (
+-- A run's time series: where each ends, and its points in chunks. The data of a chunk are
+-- its steps (64 bit, rising), then its wall times, then its values (double), little-endian.
+CREATE TABLE series (
     context TEXT NOT NULL REFERENCES contexts (name),
     key TEXT NOT NULL,
-    step INTEGER NOT NULL,
-    wall_time REAL NOT NULL,
-    value REAL, -- NULL is NaN
-    PRIMARY KEY (context, key, step)
+    last_step INTEGER NOT NULL,
+    last_value REAL, -- NULL is NaN
+    PRIMARY KEY (context, key)
 ) WITHOUT ROWID;
 
+CREATE TABLE chunks (
+    context TEXT NOT NULL REFERENCES contexts (name),
+    key TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    first_step INTEGER NOT NULL,
+    last_step INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (context, key, number)
+);
+
+-- What a run comes to, for tables of many: its columns are a shape, its numbers one blob of
+-- doubles in their order, what is no number a JSON list. Made anew when the etags differ.
+CREATE TABLE shapes (
+    id INTEGER PRIMARY KEY,
+    columns TEXT NOT NULL UNIQUE
+);
+
+CREATE TABLE summaries (
+    context TEXT PRIMARY KEY REFERENCES contexts (name),
+    etag INTEGER NOT NULL,
+    experiment TEXT NOT NULL,
+    state TEXT NOT NULL,
+    shape INTEGER NOT NULL REFERENCES shapes (id),
+    numbers BLOB NOT NULL,
+    others TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- How far each journal has been read, and the names that numbers in it stand for.
 CREATE TABLE journals (
     file TEXT PRIMARY KEY,
     context TEXT NOT NULL,
-    position INTEGER NOT NULL
+    position INTEGER NOT NULL,
+    keys TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;

@@ -7,9 +7,8 @@ and other files; events and associations join them. All SQL of nbtools is here a
 
 from __future__ import annotations
 
-import math
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -18,24 +17,20 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nbtools import journal
+from nbtools.damage import damaged, reason
+from nbtools.drain import Drain
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
-from nbtools.nouns import Context, Event, stamp
+from nbtools.journal import Series
+from nbtools.migrations import MIGRATIONS
+from nbtools.nouns import RUN, Context, Event, stamp
+from nbtools.points import Point, Points
 from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
-from nbtools.states import ExecutionState
+from nbtools.summaries import Summaries, Table
 
 if TYPE_CHECKING:
     from nbtools.terms import Filter
 
 T = TypeVar("T")
-#: step, wall time (seconds since the epoch), value
-Point = tuple[int, float, float]
-
-#: what SQLite says of a file that is damaged, or that another program made.
-DAMAGE = ("malformed", "not a database", "unsupported file format", "no such", "UTF-8", "corrupt")
-MEND = "move store.sqlite away, or mend a copy: sqlite3 store.sqlite .recover | sqlite3 new.sqlite"
-#: SQL that leads from schema version i+1 to i+2; `schema.sql` is always the newest.
-MIGRATIONS: tuple[str, ...] = ()
 
 
 class Store:
@@ -60,7 +55,8 @@ class Store:
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-            raise StoreError(_reason(folder, error)) from error
+            raise StoreError(reason(folder, error)) from error
+        self._points, self._summaries = Points(self._execute), Summaries(self._execute)
         self._migrate()
 
     def close(self) -> None:
@@ -112,6 +108,8 @@ class Store:
                     f"INSERT INTO {TABLES[type(record)]} ({', '.join(row)}) VALUES ({marks})",
                     *row.values(),
                 )
+                if isinstance(record, Context):
+                    self._summarize(record)
         except sqlite3.IntegrityError:
             raise AlreadyExists(
                 f"there is already {_article(type(record).__name__)} {record.name!r}"
@@ -143,6 +141,8 @@ class Store:
             row = row_of(new)
             sets = ", ".join(f"{column} = ?" for column in row)
             self._execute(f"UPDATE {TABLES[kind]} SET {sets} WHERE name = ?", *row.values(), name)
+            if isinstance(new, Context):
+                self._summarize(new)
         return new
 
     def select(
@@ -229,28 +229,56 @@ class Store:
 
     # -- time series ----------------------------------------------------------------
 
-    def add_points(self, context: str, key: str, points: list[Point]) -> None:
+    def add_points(self, context: str, key: str, points: Iterable[Point]) -> None:
         """Add points to a run's series; a step written again replaces the old. Raises NotFound."""
-        sql = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?)"
+        series = Series()
+        try:
+            for point in points:
+                series.add(*point)
+        except OverflowError:
+            raise RequestError("the store holds whole numbers of 64 bits: give a smaller") from None
+        self.add_series(context, {key: series})
+
+    def add_series(self, context: str, named: Mapping[str, Series]) -> None:
+        """Add points to several of a run's series. Raises NotFound."""
         with self._needs((Context, context)), self.write():
-            for step, wall_time, value in points:
-                self._execute(sql, context, key, step, wall_time, value)
+            for key, series in named.items():
+                self._points.add(context, key, series)
+            self._summarize(self.get(Context, context))
 
     def points(self, context: str) -> dict[str, list[Point]]:
         """A run's series by metric, each in the order of its steps."""
-        series: dict[str, list[Point]] = {}
-        for row in self._execute(
-            "SELECT key, step, wall_time, value FROM points WHERE context = ? ORDER BY key, step",
-            context,
-        ):
-            value = math.nan if row["value"] is None else row["value"]
-            series.setdefault(row["key"], []).append((row["step"], row["wall_time"], value))
-        return series
+        found = ((key, self.series(context, key)) for key in self._points.keys(context))
+        return {k: list(zip(s.steps, s.wall_times, s.values, strict=True)) for k, s in found}
+
+    def series(self, context: str, key: str) -> Series:
+        """One of a run's series, in the order of its steps; empty where there is none."""
+        try:
+            return self._points.series(context, key)
+        except ValueError as error:
+            raise StoreError(damaged(self.folder, str(error))) from error
 
     def last_step(self, context: str) -> int:
         """The highest step that any of a run's series has; 0 when there is none."""
-        rows = self._execute("SELECT max(step) AS s FROM points WHERE context = ?", context)
-        return int(rows[0]["s"] or 0)
+        return self._points.last_step(context)
+
+    def table(self, experiment: str = "") -> Table:
+        """The runs of an experiment, or all, newest first, packed."""
+        if stale := self._summaries.stale():
+            with self.write():
+                for name in stale:
+                    self._summarize(self.get(Context, name))
+        return self._summaries.table(experiment)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another whenever something was written, here or by another process."""
+        return self._execute("PRAGMA data_version")[0][0], self._db.total_changes
+
+    def _summarize(self, run: Context) -> None:
+        if run.schema_title == RUN:
+            ends = self._points.last(run.name)
+            self._summaries.put(run.name, run.etag, run.metadata, ends)
 
     # -- journals -------------------------------------------------------------------
 
@@ -260,32 +288,8 @@ class Store:
         A run with a journal that its process left without ending it, and that no job
         answers for, becomes FAILED.
         """
-        if self.journals is None or not self.journals.is_dir():
-            return
-        for path in sorted(self.journals.glob(f"*{journal.SUFFIX}")):
-            try:
-                abandoned = journal.abandoned(path)  # asked before reading: nothing comes after
-                with self.write():
-                    self._drain_one(path, abandoned, now)
-                if abandoned:  # in this order: no row means no file, for any other reader
-                    path.unlink(missing_ok=True)
-                    with self.write():
-                        self._execute("DELETE FROM journals WHERE file = ?", path.name)
-            except (FileNotFoundError, PermissionError):
-                continue  # another reader was here first, or it is another user's
-
-    def _drain_one(self, path: Path, abandoned: bool, now: datetime) -> None:
-        context = journal.context_of(path)
-        rows = self._execute("SELECT position FROM journals WHERE file = ?", path.name)
-        entries, position = journal.read(path, rows[0]["position"] if rows else 0)
-        if self.find(Context, context) is not None:  # else its run was deleted meanwhile
-            for entry in entries:
-                for key, value in entry.get("series", {}).items():
-                    self.add_points(context, key, [(entry["step"], entry["time"], value)])
-            self.amend(Context, context, lambda c: _take_in(c, entries, abandoned), now)
-        self._execute(
-            "INSERT OR REPLACE INTO journals VALUES (?, ?, ?)", path.name, context, position
-        )
+        if self.journals is not None and self.journals.is_dir():
+            Drain(self, self._execute, now).all(self.journals)
 
     # -- inside ---------------------------------------------------------------------
 
@@ -314,7 +318,7 @@ class Store:
         try:
             return [made(row) for row in rows]
         except (ValueError, TypeError) as error:  # SQLite does not see what damage does to text
-            raise StoreError(_damaged(self.folder, str(error))) from error
+            raise StoreError(damaged(self.folder, str(error))) from error
 
     def _execute(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         try:
@@ -329,7 +333,7 @@ class Store:
         except UnicodeEncodeError as error:  # half of a surrogate pair, as from a file's odd name
             raise RequestError(f"{error.object!r} is not valid Unicode text: rename it") from None
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise StoreError(_reason(self.folder, error)) from error
+            raise StoreError(reason(self.folder, error)) from error
 
     def _migrate(self) -> None:
         newest = len(MIGRATIONS) + 1
@@ -342,60 +346,21 @@ class Store:
             )
         with self.write():
             version = self._execute("PRAGMA user_version")[0][0]  # another may have won
-            schema = Path(__file__).with_name("schema.sql").read_text() if not version else ""
-            for sql in (schema,) if schema else MIGRATIONS[version - 1 :]:
-                for statement in _statements(sql):
-                    self._execute(statement)
+            if not version:
+                self._run(Path(__file__).with_name("schema.sql").read_text())
+            for migrate in MIGRATIONS[version - 1 :] if version else ():
+                migrate(self._run, self._execute, self._points)
             self._execute(f"PRAGMA user_version = {newest}")
 
-
-def _take_in(context: Context, entries: list[dict[str, Any]], abandoned: bool) -> Context:
-    """A run's context after what its journal says."""
-    meta = dict(context.metadata)
-    for entry in entries:
-        for key in ("_params", "_metrics"):
-            if entry.get(key):
-                meta[key] = {**meta.get(key, {}), **entry[key]}
-        if "_state" in entry:
-            meta["_state"] = entry["_state"]
-    if abandoned and meta["_state"] == ExecutionState.RUNNING and not meta.get("_job"):
-        meta["_state"] = ExecutionState.FAILED
-        meta["_error"] = "its process ended without ending the run (killed, or power lost)"
-    return replace(context, metadata=meta)
-
-
-def _statements(sql: str) -> Iterator[str]:
-    """`executescript` would commit the transaction around it."""
-    statement = ""
-    for line in sql.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+    def _run(self, sql: str) -> None:
+        """Several statements; `executescript` would commit the transaction around them."""
+        statement = ""
+        for line in sql.splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                self._execute(statement)
+                statement = ""
 
 
 def _article(noun: str) -> str:
     return f"{'an' if noun[0] in 'AE' else 'a'} {noun.lower()}"
-
-
-def _reason(folder: Path | None, error: Exception) -> str:
-    """What went wrong with the store, and what to do, in one sentence."""
-    text = str(error)
-    where = f"the store in {folder}"
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return f"{where} cannot be made: a file is in its place; set NBTOOLS_STORE to a folder"
-    if isinstance(error, OSError):
-        return f"{where} cannot be made: {error.strerror}; set NBTOOLS_STORE to a writable folder"
-    if "full" in text:
-        return f"{where} cannot be written, the disk is full: free some space and repeat"
-    if "readonly" in text or "unable to open" in text:
-        return f"{where} cannot be written: set NBTOOLS_STORE to a writable folder"
-    if "locked" in text:
-        return f"{where} is locked by another process: wait for it to end and repeat"
-    if isinstance(error, UnicodeDecodeError) or any(sign in text for sign in DAMAGE):
-        return _damaged(folder, text)
-    return f"{where} failed: {text}; nbtools doctor says more"
-
-
-def _damaged(folder: Path | None, text: str) -> str:
-    return f"the store in {folder} is damaged ({' '.join(text.split())[:200]}): {MEND}"
