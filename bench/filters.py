@@ -29,7 +29,7 @@ FILTERS = {
 
 
 def fill(store: Store) -> None:
-    numbers = random.Random(0)  # noqa: S311
+    numbers = random.Random(0)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     with store.write():
         for i in range(RUNS):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from nbtools import filters
 from nbtools.metadata import TAG
-from nbtools.terms import Comparison, Edge, Field, Filter, Group, Not, Order, Text, Time, Tree
+from nbtools.terms import Comparison, Edge, Field, Filter, Not, Order, Text, Time, Tree
 
 #: SQL of a stretch, and the values that its question marks stand for.
 Clause = tuple[str, list[Any]]

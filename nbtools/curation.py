@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from nbtools import removal
+from nbtools import journal, removal
 from nbtools.errors import RequestError, StateError
 from nbtools.nouns import JOB, Artifact, Context, Execution, Run
 from nbtools.states import ExecutionState
@@ -78,17 +78,10 @@ def delete(store: Store, run: Run, now: datetime, *, jobs: bool = False) -> Dele
     has made it. Jobs stay, with their folders, unless `jobs` is set. Raises StateError
     when the run, or a job of it, is still at work.
     """
-    store.drain(now)
+    need_rest(store, run, now)
     run = Run.of(store.get(Context, run.id))
     executions = store.select(Execution, context=run.id)
     made_by = [e for e in executions if e.schema_title == JOB]
-    at_work = [e.name for e in made_by if e.state in (ExecutionState.NEW, ExecutionState.RUNNING)]
-    if at_work:
-        raise StateError(
-            f"run {run.name!r} is still at work in job {at_work[0]}: wait, or cancel it"
-        )
-    if run.state is ExecutionState.RUNNING:
-        raise StateError(f"run {run.name!r} is still at work: end its process, then delete it")
     goes = [e for e in executions if jobs or e.schema_title != JOB]
     with store.write():
         touched = [artifact.name for artifact in store.select(Artifact, context=run.id)]
@@ -103,6 +96,19 @@ def delete(store: Store, run: Run, now: datetime, *, jobs: bool = False) -> Dele
     files = sum(_remove_files(store, execution) for execution in goes)
     kept = tuple(e.name for e in made_by if not jobs)
     return Deleted(run, tuple(gone), files, kept)
+
+
+def need_rest(store: Store, run: Run, now: datetime) -> None:
+    """Raises StateError when a run, or a job of it, is still at work."""
+    store.drain(now)
+    unfinished = (ExecutionState.NEW, ExecutionState.RUNNING)
+    for execution in store.select(Execution, JOB, context=run.id, states=unfinished):
+        raise StateError(
+            f"run {run.name!r} is still at work in job {execution.name}: wait, or cancel it"
+        )
+    # Without a journal nobody is at work, whatever the state says: a run that was taken in.
+    if store.journals and journal.journals(store.journals, run.id):
+        raise StateError(f"run {run.name!r} is still at work: end its process, then delete it")
 
 
 def _amend(store: Store, run: Run, change: Change, now: datetime) -> Run:

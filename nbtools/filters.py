@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import Final
 
 from nbtools.errors import RequestError
 from nbtools.nouns import Artifact, Context, Execution
@@ -76,7 +76,7 @@ def parse(text: str, kind: type) -> Filter:
         return Filter(kind, Group("AND", ()))
     tree = reader.expression(0)
     if not reader.ended():
-        reader.fail("AND, OR or the end")
+        raise reader.wrong("AND, OR or the end")
     if depth(tree) > DEEPEST:
         raise RequestError(
             f"the filter {tree} groups more than {DEEPEST} levels deep: say it flatter"
@@ -123,11 +123,11 @@ def ordering(text: str, kind: type) -> tuple[Order, ...]:
     while not reader.ended():
         field = reader.field()
         if field.type == "":
-            reader.fail("a type: " + ", ".join(f".{word}" for word in SUFFIXES))
+            raise reader.wrong("a type: " + ", ".join(f".{word}" for word in SUFFIXES))
         direction = reader.take(re.compile(r"(asc|desc)\b", re.IGNORECASE))
         orders.append(Order(field, direction.lower() == "desc"))
         if not reader.ended() and not reader.take(re.compile(",")):
-            reader.fail("asc, desc, a comma or the end")
+            raise reader.wrong("asc, desc, a comma or the end")
     return tuple(orders)
 
 
@@ -140,10 +140,11 @@ class _Reader:
         self._bare_or = False  #: whether the last factor was joined by OR without parentheses
         self.mixed = False  #: AND and OR side by side, with no parentheses to say how
 
-    def fail(self, expected: str, at: int | None = None) -> NoReturn:
+    def wrong(self, expected: str, at: int | None = None) -> RequestError:
+        """What to raise: what was expected here, and what was found."""
         at = self.at if at is None else at
         found = repr(self.text[at : at + 20]) if at < len(self.text) else "its end"
-        raise RequestError(
+        return RequestError(
             f"{self.what} {self.text!r}, character {at + 1}: expected {expected}, found {found}"
         )
 
@@ -190,10 +191,10 @@ class _Reader:
         if not self.take(re.compile(r"\(")):
             return self.restriction()
         if depth == DEEPEST:
-            self.fail(f"at most {DEEPEST} parentheses in each other", at)
+            raise self.wrong(f"at most {DEEPEST} parentheses in each other", at)
         inner = self.expression(depth + 1)
         if not self.take(re.compile(r"\)")):
-            self.fail("AND, OR or a closing parenthesis")
+            raise self.wrong("AND, OR or a closing parenthesis")
         return inner
 
     def restriction(self) -> Comparison | Edge:
@@ -205,27 +206,27 @@ class _Reader:
         operator_at = self.at
         operator = self.take(_OPERATOR)
         if not operator:
-            self.fail("an operator: = != < > <= >=")
+            raise self.wrong("an operator: = != < > <= >=")
         value_at = self.at
         value = self.literal(field)
         type_ = field.type or {bool: "bool", Text: "text"}.get(type(value), "number")
         field = Field(field.attribute, type_, field.path)
         if operator not in ("=", "!="):
             if type_ in ("bool", "state"):
-                self.fail(f"= or !=, which is all that {field} takes", operator_at)
+                raise self.wrong(f"= or !=, which is all that {field} takes", operator_at)
             if isinstance(value, Text) and len(value.parts) > 1:
-                self.fail("a text without *, which goes with = and != only", value_at)
+                raise self.wrong("a text without *, which goes with = and != only", value_at)
         return Comparison(field, operator, value)
 
     def edge(self, name: str) -> Edge:
         self.take(_BARE)
         opening = EDGES[self.kind][name]
         if not self.take(re.compile(re.escape(opening))):
-            self.fail(f"{opening!r} behind {name}")
+            raise self.wrong(f"{opening!r} behind {name}")
         contexts = [self._context()]
         if opening == "(":
             if not self.take(re.compile(r"\)")):
-                self.fail("a closing parenthesis")
+                raise self.wrong("a closing parenthesis")
         else:
             while self.take(re.compile(",")):
                 contexts.append(self._context())
@@ -235,7 +236,7 @@ class _Reader:
         at = self.at
         parts = self.string().parts if self._quoted() else ()
         if len(parts) != 1:
-            self.fail("a context's name in quotes, without *", at)
+            raise self.wrong("a context's name in quotes, without *", at)
         return parts[0]
 
     def field(self) -> Field:
@@ -252,7 +253,7 @@ class _Reader:
             if name and name[0] == "state":  # a run is a context, and keeps it elsewhere
                 hint = "; a run's state is metadata._state"
             names = [*known, "metadata.KEY", *EDGES[self.kind]]
-            self.fail(f"one of {', '.join(names)}{hint}")
+            raise self.wrong(f"one of {', '.join(names)}{hint}")
         self.take(_BARE)
         return Field(name[0], known[name[0]])
 
@@ -261,26 +262,30 @@ class _Reader:
         keys, last = list[str](), ""
         while self.text[self.at : self.at + 1] == ".":
             if last:
-                self.fail(f"an operator behind .{last} (a key of that name is written in quotes)")
+                raise self.wrong(
+                    f"an operator behind .{last} (a key of that name is written in quotes)"
+                )
             self.at += 1
             at = self.at
             if self._quoted():
                 keys.append("*".join(self.string(trailing=False).parts))
                 if _FLOAT_TAG.fullmatch(keys[-1]):
-                    self.fail("another key: this one is how NaN is kept", at)
+                    raise self.wrong("another key: this one is how NaN is kept", at)
                 continue
             found = _SEGMENT.match(self.text, at)
             if not found:
-                self.fail("a key, in quotes if it has other characters than letters and digits")
+                raise self.wrong(
+                    "a key, in quotes if it has other characters than letters and digits"
+                )
             self.at = found.end()
             if found[0] in SUFFIXES:
                 last = found[0]
             elif found[0] in OTHER_TYPES:
-                self.fail("number_value, string_value or bool_value", at)
+                raise self.wrong("number_value, string_value or bool_value", at)
             else:
                 keys.append(found[0])
         if not keys:
-            self.fail("a dot and a key, as in metadata.lr")
+            raise self.wrong("a dot and a key, as in metadata.lr")
         return tuple(keys), last
 
     def literal(self, field: Field) -> Literal:
@@ -290,7 +295,7 @@ class _Reader:
         if type_ == "state":
             word = self.string().parts[0] if self._quoted() else self.take(_BARE)
             if word not in STATES[self.kind]:
-                self.fail(f"one of {', '.join(STATES[self.kind])}", at)
+                raise self.wrong(f"one of {', '.join(STATES[self.kind])}", at)
             return word
         if type_ in ("text", "") and self._quoted():
             return self.string()
@@ -304,7 +309,7 @@ class _Reader:
             "bool": "true or false",
             "number": "a number",
         }
-        self.fail(names.get(type_) or 'a number, a text in quotes, true or false')
+        raise self.wrong(names.get(type_) or "a number, a text in quotes, true or false")
 
     def _time(self) -> Time:
         at = self.at
@@ -314,19 +319,20 @@ class _Reader:
             digits = (fraction or "").ljust(9, "0")
             try:
                 when = datetime.fromisoformat(f"{day}T{clock}.{digits[:6]}{zone.upper()}")
-                stamp = when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                # `nouns.stamp`, but right for years of three digits too
+                stamp = when.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
             except (ValueError, OverflowError):
                 pass
             else:
                 # Finer than the store keeps: behind that microsecond, before the next.
                 return Time(written, stamp + "+" * (digits[6:] != "000"))
-        self.fail('a time in quotes, as in "2026-11-19T11:30:00Z"', at)
+        raise self.wrong('a time in quotes, as in "2026-11-19T11:30:00Z"', at)
 
     def _quoted(self) -> bool:
         return self.text[self.at : self.at + 1] in ('"', "'")
 
     def string(self, trailing: bool = True) -> Text:
-        """A text in quotes; `\\` takes its meaning from a quote, a `*` and a `\\`."""
+        r"""A text in quotes; `\` takes its meaning from a quote, a `*` and a `\`."""
         begin, quote = self.at, self.text[self.at]
         parts, self.at = [""], self.at + 1
         while not self.ended() and self.text[self.at] != quote:
@@ -335,7 +341,7 @@ class _Reader:
                 self.at += 1
                 sign = self.text[self.at : self.at + 1]
                 if sign not in ("\\", "*", '"', "'"):
-                    self.fail(r"\\ for a backslash", self.at - 1)
+                    raise self.wrong(r"\\ for a backslash", self.at - 1)
                 parts[-1] += sign
             elif sign == "*":
                 parts.append("")
@@ -343,7 +349,7 @@ class _Reader:
                 parts[-1] += sign
             self.at += 1
         if self.ended():
-            self.fail(f"a closing {quote} for this", begin)
+            raise self.wrong(f"a closing {quote} for this", begin)
         self.at += 1
         if trailing:
             self.space()

@@ -25,7 +25,7 @@ def remove(store: Store, kind: type, name: str) -> None:
 def references(store: Store, table: str) -> list[tuple[str, str]]:
     """The columns, as table and column, that hold names of that table's records."""
     rows = store._execute(
-        "SELECT m.name AS other, f.\"from\" AS own FROM sqlite_master AS m, "
+        'SELECT m.name AS other, f."from" AS own FROM sqlite_master AS m, '
         "pragma_foreign_key_list(m.name) AS f WHERE m.type = 'table' AND f.\"table\" = ? "
         "ORDER BY 1, 2",
         table,

@@ -20,13 +20,15 @@ LAYERS = [
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
-        "damage", "clauses", "filters", "terms", "removal", "executor", "executors", "kernels", "engine",
+        "damage", "clauses", "filters", "terms", "removal",
+        "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
         "limits", "runner", "rehearsal", "report",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
-        "experiments", "frame", "runs", "columns", "comparison", "curation", "export", "loggable", "lineage", "card", "warming", "doctor",
+        "experiments", "frame", "runs", "columns", "comparison", "curation", "export",
+        "figures", "importance", "runs_page", "loggable", "lineage", "card", "warming", "doctor",
     },
     {"git"},
     {"cli", "command"},
