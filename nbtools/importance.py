@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any, Final
 
 FEWEST: Final = 4  #: runs without which nothing can be said
-FEW: Final = 30  #: runs below which what is said is a hint
+FEW: Final = 50  #: runs below which what is said is a hint
 TREES: Final = 100
 FORGETTING: Final = 5  #: times that each param is shuffled
 

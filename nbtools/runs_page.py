@@ -25,6 +25,7 @@ COLOURS: Final = (
     "#4477aa", "#ee6677", "#228833", "#ccaa22", "#66bbdd", "#aa3377", "#ee7733", "#999999",
 )  # fmt: skip
 MOST_AXES: Final = 10  #: params drawn as axes, those that matter most
+IN_LEGEND: Final = 16  #: runs named beside the curves; the table names all
 LONGEST: Final = 60  #: characters of a table's cell
 
 
@@ -75,13 +76,12 @@ def _table(runs: Sequence[Run], ends: columns.Ends) -> Markup:
     if len(runs) == 1:
         shown = everything
     many = len({run.experiment for run in runs}) > 1
-    heads = ["", *["experiment"] * many, "run", "begun", *map(_short_name, shown)]
+    heads = ["", *["experiment"] * many, "run", "begun", *map(_head, shown)]
     rows = []
     for i, run in enumerate(runs):
-        swatch = element("i", {"style": f"background:{colour(i)}"})
         begun = f"{run.create_time:%Y-%m-%d %H:%M:%S}" if run.create_time else ""
         cells = [
-            element("td", {"class": "swatch", "data-value": i}, swatch),
+            element("td", {"class": "swatch", "data-value": i}, _swatch(i)),
             *(element("td", {}, text) for text in [*[run.experiment] * many, run.name, begun]),
             *(_cell(column[i]) for column in shown.values()),
         ]
@@ -90,7 +90,7 @@ def _table(runs: Sequence[Run], ends: columns.Ends) -> Markup:
     said = [
         part
         for k, v in same.items()
-        for part in (Markup(" · "), element("code", {}, f"{_short_name(k)} = {_text(v)}"))
+        for part in (Markup(" · "), element("code", {}, f"{_head(k)} = {_text(v)}"))
     ]
     return section(
         "Runs",
@@ -115,7 +115,13 @@ def _curves(store: Store, runs: Sequence[Run]) -> Markup:
         return Markup("")
     keys = sorted(found, key=lambda key: key.startswith(SYSTEM))
     charts = [curves.chart(key, found[key]) for key in keys]
-    return section("Learning curves", element("div", {"class": "charts"}, *charts))
+    named = [
+        element("span", {"data-run": i}, _swatch(i), f" {label}")
+        for i, label in enumerate(labels[:IN_LEGEND])
+    ]
+    more = f"and {len(runs) - IN_LEGEND} more, see the table" if len(runs) > IN_LEGEND else ""
+    legend = element("p", {"class": "legend"}, *named, more)
+    return section("Learning curves", legend, element("div", {"class": "charts"}, *charts))
 
 
 def _against(runs: Sequence[Run], metric: str, values: Sequence[float]) -> list[Markup]:
@@ -133,10 +139,12 @@ def _against(runs: Sequence[Run], metric: str, values: Sequence[float]) -> list[
     if left_out:
         notes.append(f"{left_out} runs have no finite {metric} and are not drawn.")
     name = _short_name(metric)
-    drawn = parallel.chart(ranked[:MOST_AXES], name, lines)
+    if not ranked:
+        notes.append("These runs do not differ in any param.")
+    drawn = [parallel.chart(ranked[:MOST_AXES], name, lines)] if ranked else []
     return [
         section(f"Params against {name}", *(element("p", {"class": "dim"}, n) for n in notes),
-                drawn),
+                *drawn),
         _importance(found, name),
     ]  # fmt: skip
 
@@ -146,6 +154,10 @@ def _importance(found: Importance, metric: str) -> Markup:
     drawn = [bars.chart(title, found.scores[:20])] if found.scores else []
     said = [found.method, found.caution] if found.caution else [found.method]
     return section(title, *drawn, *(element("p", {"class": "dim"}, text) for text in said))
+
+
+def _swatch(i: int) -> Markup:
+    return element("i", {"style": f"background:{colour(i)}"})
 
 
 def colour(i: int) -> str:
@@ -178,6 +190,11 @@ def _short_name(column: str) -> str:
     for prefix in (PARAM, METRIC, SERIES):
         column = column.removeprefix(prefix)
     return column
+
+
+def _head(column: str) -> str:
+    """A column's name in the table, where a metric and a series may have one name."""
+    return _short_name(column) + " (last)" * column.startswith(SERIES)
 
 
 def _cell(value: Any) -> Markup:

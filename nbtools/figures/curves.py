@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nbtools.figures.markup import Markup, element, number, place
+from nbtools.figures.markup import Markup, element, faint, number, place
 from nbtools.figures.scale import Scale, labels, spanning
 
 WIDTH, HEIGHT = 640, 300
@@ -49,7 +49,7 @@ def chart(name: str, curves: Sequence[Curve]) -> Markup:
     gaps = sum(not math.isfinite(value) for value in values)
     said = ["logarithmic"] * up.log + [f"{gaps} points are NaN or infinite: gaps"] * bool(gaps)
     caption = element("figcaption", {}, element("b", {}, name), *(f" · {text}" for text in said))
-    return element("figure", {"class": "curves"}, caption, drawn)
+    return element("figure", {"class": "curves", "style": faint(len(curves))}, caption, drawn)
 
 
 def thinned(points: Sequence[tuple[int, float]], limit: int) -> list[tuple[int, float]]:

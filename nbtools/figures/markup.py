@@ -45,3 +45,8 @@ def number(value: float) -> str:
 def place(value: float) -> str:
     """A coordinate, to a tenth of a pixel."""
     return f"{value:.1f}".removesuffix(".0")
+
+
+def faint(lines: int) -> str | None:
+    """The style of a figure in which so many lines cover each other."""
+    return f"--alpha: {max(0.25, 50 / lines):.2f}" if lines > 60 else None

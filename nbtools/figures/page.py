@@ -18,9 +18,10 @@ code { font-size: .92em; }
 table { border-collapse: collapse; white-space: nowrap; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
 th { position: sticky; top: 0; background: var(--back); cursor: pointer; }
-tbody tr { cursor: pointer; } tr.on { background: var(--mark); }
-td.swatch { padding-right: 0; } .swatch i { display: inline-block; width: .8rem; height: .8rem;
-  border-radius: 3px; }
+[data-run] { cursor: pointer; } tr.on, .legend .on { background: var(--mark); }
+td.swatch { padding-right: 0; } i { display: inline-block; width: .8rem; height: .8rem;
+  border-radius: 3px; vertical-align: -1px; } .legend span { margin-right: 1rem;
+  white-space: nowrap; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(400px, 1fr));
   gap: 1rem 1.5rem; }
 figure { margin: 0; overflow-x: auto; } svg { width: 100%; height: auto; display: block; }
@@ -28,20 +29,20 @@ svg text { fill: var(--dim); font-size: 11px; } svg .head { fill: var(--ink); fo
 svg .tick { paint-order: stroke; stroke: var(--back); stroke-width: 3px; }
 svg .grid { stroke: var(--line); } svg .axis { stroke: var(--dim); }
 svg path { fill: none; stroke-width: 1.4; stroke-linecap: round; stroke-linejoin: round;
-  opacity: .85; }
+  opacity: var(--alpha, .85); }
 svg path:hover { stroke-width: 4; opacity: 1; }
 .some svg path { opacity: .08; } .some svg path.on { opacity: 1; stroke-width: 2.6; }
 .bars { max-width: 760px; } .bars text { font-size: 12px; } .bar { fill: var(--bar); }
 """)
 
-# A click on a run marks its curves, a click on a column's head sorts by it. There is neither
+# A click on a run marks it everywhere, a click on a column's head sorts by it. There is neither
 # a "less than" nor an "and" sign in it, so that the page is XML too.
 SCRIPT = Markup("""
-document.querySelectorAll('tbody tr').forEach(function (row) {
-  row.addEventListener('click', function () {
-    var on = row.classList.toggle('on');
-    document.querySelectorAll('path[data-run="' + row.dataset.run + '"]').forEach(
-      function (path) { path.classList.toggle('on', on); });
+document.querySelectorAll('[data-run]').forEach(function (one) {
+  one.addEventListener('click', function () {
+    var on = !one.classList.contains('on');
+    document.querySelectorAll('[data-run="' + one.dataset.run + '"]').forEach(
+      function (same) { same.classList.toggle('on', on); });
     document.body.classList.toggle('some', document.querySelector('tr.on') !== null);
   });
 });

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nbtools.figures.markup import Markup, element, joined, number, place
+from nbtools.figures.markup import Markup, element, faint, joined, number, place
 from nbtools.figures.scale import FARTHEST, Scale, labels, spanning
 
 HEIGHT: Final = 340
 TOP, BOTTOM = 34, 16
 APART: Final = 150  #: pixels between axes
 SIDE: Final = 70
+FEW: Final = 5
 MOST_WORDS: Final = 20  #: of an axis of words; what comes after lies on one place
 #: colours from the lowest to the highest metric.
 RAMP: Final = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (230, 200, 30))
@@ -36,8 +37,10 @@ class _Axis:
         self.name = name
         there = [v for v in values if v is not None]
         self._scale: Scale | None = None
+        self._few: list[float] = []  #: all values, where they are so few that each is written
         if all(_number(v) for v in there) and None not in values:
             numbers = [float(v) for v in there]
+            self._few = sorted(set(numbers)) if len(set(numbers)) <= FEW else []
             self._scale = spanning(numbers, HEIGHT - BOTTOM, TOP, may_log=True, ratio=50)
         self._words = sorted({self._word(v) for v in values})
         extra = self._words[MOST_WORDS:]
@@ -52,7 +55,7 @@ class _Axis:
 
     def ticks(self) -> list[tuple[float, str]]:
         if self._scale:
-            values = self._scale.ticks()
+            values = self._few or self._scale.ticks()
             return [(self._scale.at(v), text) for v, text in zip(values, labels(values),
                                                                   strict=True)]  # fmt: skip
         return [(self._height(i), word) for i, word in enumerate(self._words)]
@@ -91,12 +94,12 @@ def chart(params: Sequence[str], metric: str, lines: Sequence[Line]) -> Markup:
         )  # fmt: skip
     return element(
         "figure",
-        {"class": "parallel"},
+        {"class": "parallel", "style": faint(len(lines))},
         element(
             "svg",
             {"viewBox": f"0 0 {width} {HEIGHT}", "xmlns": "http://www.w3.org/2000/svg",
              "role": "img", "aria-label": f"params against {metric}",
-             "style": f"min-width:{width * 0.8:.0f}px"},
+             "style": f"min-width:{width * 0.7:.0f}px;max-width:{width * 1.2:.0f}px"},
             *drawn,
             *(_drawn(axis, SIDE + APART * i) for i, axis in enumerate(axes)),
         ),
