@@ -69,7 +69,9 @@ def _tree(tree: Tree, kind: type) -> Clause:
     if isinstance(tree, Not):
         sql, values = _tree(tree.inner, kind)
         return f"NOT ({sql})", values
-    return _joined(tree.word, [_tree(part, kind) for part in tree.parts])
+    parts = [_tree(part, kind) for part in tree.parts]
+    # What reads no JSON first: SQLite goes from left to right, and stops when it knows.
+    return _joined(tree.word, sorted(parts, key=lambda part: "json" in part[0]))
 
 
 def _joined(word: str, parts: list[Clause]) -> Clause:

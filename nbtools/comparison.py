@@ -107,8 +107,11 @@ def spread(values: Iterable[float]) -> dict[str, float]:
     every = list(values)
     finite = [v for v in every if math.isfinite(v)]
     n = len(finite)
-    mean = fmean(finite) if n else math.nan
-    std = stdev(finite) if n > 1 else math.nan
+    # Their sum, or their squares, may be beyond the largest double: then in smaller units.
+    unit = 2.0**600 if any(abs(v) > 1e150 for v in finite) else 1.0
+    scaled = [v / unit for v in finite]
+    mean = fmean(scaled) * unit if n else math.nan
+    std = stdev(scaled) * unit if n > 1 else math.nan
     half = student(n - 1) * std / math.sqrt(n) if n > 1 else math.nan
     return {"n": n, "lost": len(every) - n, "mean": mean, "std": std,
             "low": mean - half, "high": mean + half}  # fmt: skip
@@ -163,7 +166,7 @@ def metric_of(run: Run, ends: columns.Ends, metric: str) -> float:
             try:
                 return float(value)
             except OverflowError:  # a whole number may be larger than any double
-                return math.copysign(math.inf, value)
+                return math.inf if value > 0 else -math.inf
     return math.nan
 
 

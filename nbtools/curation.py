@@ -125,7 +125,7 @@ def _remove_files(store: Store, execution: Execution) -> int:
         return 0
     kind = "jobs" if execution.schema_title == JOB else "runs"
     folder = store.folder / kind / execution.name
-    if not folder.is_dir() or folder.parent != store.folder / kind:
+    if not folder.is_dir() or folder.is_symlink() or folder.parent != store.folder / kind:
         return 0
     files = [path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
     stay = {path for path in files if store.select(Artifact, uri=str(path), limit=1)}

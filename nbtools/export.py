@@ -83,9 +83,10 @@ def _typed(values: list[Any], pandas: Any) -> Any:
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pandas.array(values, dtype="boolean")
-    if kinds == {int} and all(v is None or abs(v) < 2**63 for v in values):
+    exact = all(abs(value) < 2**63 for value in values if isinstance(value, int))
+    if kinds == {int} and exact:
         return pandas.array(values, dtype="Int64")
-    if kinds and kinds <= {int, float}:
+    if kinds and kinds <= {int, float} and exact:
         return pandas.Series([math.nan if v is None else float(v) for v in values])
     texts = [v if v is None or isinstance(v, str) else str(_cell(v)) for v in values]
     return pandas.Series(texts, dtype=object)

@@ -4,6 +4,7 @@ import math
 import operator
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -21,17 +22,18 @@ COMPARE = {
 
 # Few letters, so that things meet; among them all that have a meaning in SQL or in GLOB.
 texts = st.text(alphabet="ab*?[]^\\\"'%_é😀 ", max_size=4)
-keys = st.sampled_from(["a", "b", "a:b", 'q"uote', "é", "x.y", "", "number_value", "$", "\\", "[0]"])
+keys = st.sampled_from(
+    ["a", "b", "a:b", 'q"uote', "é", "x.y", "", "number_value", "$", "\\", "[0]"]
+)
 numbers = st.one_of(
     st.integers(-3, 3),
+    st.sampled_from([math.nan, math.inf, -math.inf]),
     st.sampled_from([2**53 + 1, -(2**62), 0.5, 1.0, -0.0, math.nan, math.inf, -math.inf, 1e-300]),
     st.floats(allow_nan=False, width=16),
 )
 values = st.recursive(
     st.one_of(texts, numbers, st.booleans(), st.none()),
-    lambda inner: st.one_of(
-        st.dictionaries(keys, inner, max_size=3), st.lists(inner, max_size=2)
-    ),
+    lambda inner: st.one_of(st.dictionaries(keys, inner, max_size=3), st.lists(inner, max_size=2)),
     max_leaves=5,
 )
 times = st.sampled_from([NOW + timedelta(microseconds=m) for m in (-1, 0, 1, 60_000_000)])
@@ -82,12 +84,30 @@ def _kind(value):
 
 
 @st.composite
-def comparisons(draw, found):
+def fields(draw):
+    """Records that have, or lack, one field of the metadata, and a comparison of it."""
+    path = draw(st.lists(keys, min_size=1, max_size=3))
+    kind = draw(st.sampled_from([texts, numbers, numbers, st.booleans()]))
+    own = draw(st.lists(st.one_of(kind, kind, values), min_size=1, max_size=6))
+    found = []
+    for i, value in enumerate(own):
+        for key in reversed(path[draw(st.sampled_from([0, 0, 0, len(path) - 1])) :]):
+            value = {key: value}
+        metadata = value if isinstance(value, dict) else {}
+        found.append(Context(name=f"n{i}", schema_title=RUN, metadata=metadata))
+    return found, draw(comparisons(found, tuple(path)))
+
+
+@st.composite
+def comparisons(draw, found, path=()):
     """The text of a comparison, and what it says of a record; mostly of fields that are there."""
     word = draw(st.sampled_from(sorted(COMPARE)))
     what = draw(st.sampled_from(["display_name", "create_time", "number", "text", "bool"]))
-    path = draw(st.lists(keys, min_size=1, max_size=3))
     there, near = leaves(found), None
+    if path:
+        there = [(list(path), value) for own, value in there if own == list(path)]
+        what = draw(st.sampled_from(["number", "text", "bool"]))
+    path = list(path) or draw(st.lists(keys, min_size=1, max_size=3))
     if what not in ("display_name", "create_time") and there and draw(st.integers(0, 3)):
         path, near = draw(st.sampled_from(there))
         what = _kind(near) if draw(st.integers(0, 3)) else what
@@ -189,10 +209,20 @@ def cases(draw):
 
 
 @pytest.mark.filterwarnings("ignore:OR binds tighter")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cases())
 def test_a_filter_finds_what_it_says(case):
-    found, (text, holds) = case
+    check(*case)
+
+
+@settings(max_examples=400, deadline=None)
+@given(fields())
+def test_a_field_of_the_metadata_is_compared_as_what_it_is(case):
+    check(*case)
+
+
+def check(found, filter):
+    text, holds = filter
     store = Store(None)
     try:
         for record in found:
@@ -206,7 +236,7 @@ def test_a_filter_finds_what_it_says(case):
         store.close()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(records(), st.booleans(), st.booleans())
 def test_an_order_sorts_and_puts_what_has_no_number_last(found, by_name, falling):
     store = Store(None)
@@ -231,7 +261,7 @@ def test_an_order_sorts_and_puts_what_has_no_number_last(found, by_name, falling
     there = [one for one in shown if one is not None]
     assert shown == there + [None] * (len(shown) - len(there))
     assert there == sorted(there, reverse=falling)
-    for one, next_ in zip(got, got[1:], strict=False):
+    for one, next_ in pairwise(got):
         if value(one) == value(next_):
             assert one.name < next_.name
 
@@ -309,5 +339,40 @@ def test_a_thousand_alternatives_are_no_matter(store):
 
 
 def test_what_a_filter_says_is_bound_and_never_part_of_the_sql(store):
-    for text in ('name="x\' OR 1=1 --"', "metadata.\"a') OR 1=1 --\"=1", "metadata.'?1'=1"):
+    for text in ('name="x\' OR 1=1 --"', 'metadata."a\') OR 1=1 --"=1', "metadata.'?1'=1"):
         assert store.select(Context, filter=text) == []
+
+
+ODD = {
+    "text": {'q"': "a?[b]*c", "x": {'q"': "in"}},
+    "number": {'q"': 3, "x": {'q"': math.inf}},
+    "nan": {'q"': math.nan, "x": {'q"': math.nan}},
+    "bool": {'q"': True, "x": {'q"': False}},
+    "none": {"x": "no object"},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('metadata."q\\"".string_value = "a?[b]\\*c"', {"text"}),
+        ('metadata."q\\"".string_value = "a?[b]*c"', {"text"}),
+        ('metadata."q\\"".string_value = "a?b*"', set()),
+        ('metadata."q\\"".string_value = "aX*"', set()),
+        ('metadata."q\\"".string_value != "3"', {"text"}),
+        ('metadata."q\\"".string_value = "*"', {"text"}),
+        ('metadata."q\\"".number_value > 0', {"number"}),
+        ('metadata."q\\"".number_value != 4', {"number", "nan"}),
+        ('metadata."q\\"" = true', {"bool"}),
+        ('metadata.x."q\\"" > 1e300', {"number"}),
+        ('metadata.x."q\\"" != 1', {"number", "nan"}),
+        ('metadata.x."q\\"" = false', {"bool"}),
+        ('metadata.x."q\\"" = "in"', {"text"}),
+        ('NOT metadata.x."q\\"" = "in"', {"number", "nan", "bool", "none"}),
+    ],
+)
+def test_keys_and_texts_that_sqlite_has_a_meaning_for(text, names):
+    store = Store(None)
+    for name, metadata in ODD.items():
+        store.add(Context(name=name, schema_title="s", metadata=metadata), NOW)
+    assert {c.name for c in store.select(Context, filter=text)} == names

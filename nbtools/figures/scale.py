@@ -22,7 +22,8 @@ class Scale:
     log: bool = False  #: by powers of ten
 
     def at(self, value: float) -> float:
-        """Where a finite value lies."""
+        """Where a finite value lies; what is beyond the axis lies at its end."""
+        value = min(max(value, self.low), self.high)
         low, high, value = (self._even(v) for v in (self.low, self.high, value))
         return self.begin + (value - low) / (high - low) * (self.end - self.begin)
 
@@ -42,9 +43,7 @@ class Scale:
         return [(first + i) * step for i in range(max(0, count))]
 
     def _even(self, value: float) -> float:
-        if self.log:
-            return math.log10(max(value, 5e-324))
-        return max(-FARTHEST, min(FARTHEST, value))
+        return math.log10(value) if self.log else value
 
 
 def spanning(
@@ -59,8 +58,8 @@ def spanning(
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     if may_log and low > 0 and high / low >= ratio:
         return Scale(low, high, begin, end, log=True)
-    low, high = max(low, -FARTHEST), min(high, FARTHEST)
-    if high - low <= abs(high) * 1e-12:  # one value, or what looks like one
+    low, high = (max(-FARTHEST, min(FARTHEST, end)) for end in (low, high))
+    if high - low <= max(abs(low), abs(high)) * 1e-9:  # one value, or what looks like one
         width = abs(high) * 0.05 or 0.5
         low, high = low - width, high + width
     return Scale(low, high, begin, end)
