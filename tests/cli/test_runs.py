@@ -190,3 +190,25 @@ def test_a_run_at_work_is_refused_before_any_is_deleted(runs, store_folder, tmp_
     finally:
         worker.communicate("")
     assert runs("delete", "busy", "--yes").stdout.startswith("deleted busy")
+
+
+@pytest.mark.slow
+def test_a_job_is_still_told_of_when_its_run_was_deleted(call, make_notebook):
+    notebook = make_notebook("work.ipynb", "import nbtools; nbtools.log_metrics({'m': lr})")
+    assert call("run", notebook, "--cache").returncode == 0
+    (job,) = json.loads(call("jobs", "list", "--json").stdout)
+    assert call("run", notebook, "--cache").returncode == 0
+    assert len(json.loads(call("jobs", "list", "--json").stdout)) == 1
+    done = call("runs", "delete", "last", "--yes")
+    assert done.stdout == f"deleted {job['run']}: 0 artifacts, 0 files; job {job['name']} is kept\n"
+    shown = call("jobs", "show", "last")
+    assert f"its run {job['run']} was deleted" in shown.stdout, shown.stderr
+    assert call("jobs", "show", "last", "--json").returncode == 0
+    files = json.loads(call("outputs", "list", "last", "--json").stdout)["files"]
+    assert "work.ipynb" in files
+    assert call("logs", "last").returncode == 0
+    assert call("run", notebook, "--cache").returncode == 0  # without its values it is no hit
+    assert len(json.loads(call("jobs", "list", "--json").stdout)) == 2
+    done = call("runs", "delete", "last", "--jobs", "--yes")
+    assert "2 artifacts" in done.stdout
+    assert [j["name"] for j in json.loads(call("jobs", "list", "--json").stdout)] == [job["name"]]
