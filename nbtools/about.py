@@ -6,11 +6,7 @@ into the run's metadata as `_about`; the change itself and the list of packages 
 
 from __future__ import annotations
 
-import getpass
-import platform
 import queue
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nbtools.cache import packages
 from nbtools.errors import NbtoolsError
 from nbtools.nouns import Context, utc_now
+from nbtools.settings import Settings
 from nbtools.store import Store
 
 #: seconds for which what was found out holds for the next run.
@@ -77,6 +73,8 @@ class _Asker:
         if not self._last or self._last[0] + FRESH < now or self._last[1] != question.cwd:
             self._last = (now, question.cwd, *_git(question.cwd))
         _, _, git, change = self._last
+        from nbtools.cache import packages  # here, as below: a run begins without waiting
+
         question.folder.mkdir(parents=True, exist_ok=True)
         if change:
             (question.folder / CHANGE).write_bytes(change[:LIMIT])
@@ -104,12 +102,12 @@ def ask(question: Question) -> None:
     _asker.ask(question)
 
 
-def notebook(shell: Any, path: str) -> dict[str, Any]:
+def notebook(shell: Any) -> dict[str, Any]:
     """The notebook and the cell that a run is begun in, where it is one."""
     if shell is None:
         return {}
     found: dict[str, Any] = {}
-    path = shell.user_ns.get("__vsc_ipynb_file__") or path
+    path = shell.user_ns.get("__vsc_ipynb_file__") or Settings.load().notebook
     if path:
         found["notebook"] = str(path)
     sources = shell.user_ns.get("In", [])
@@ -120,6 +118,10 @@ def notebook(shell: Any, path: str) -> dict[str, Any]:
 
 def surroundings() -> dict[str, Any]:
     """The command, the host, the interpreter, and who."""
+    import getpass
+    import platform
+    import socket
+
     found = {
         "command": " ".join(getattr(sys, "orig_argv", sys.argv))[:2000],
         "host": socket.gethostname(),
@@ -153,6 +155,8 @@ def _without_password(url: str) -> str:
 
 
 def _ask_git(cwd: Path, *words: str) -> bytes:
+    import subprocess
+
     try:
         done = subprocess.run(
             ["git", "-c", "core.fsmonitor=false", *words],  # noqa: S607 - the user's own

@@ -64,9 +64,9 @@ class _Session:
     stores: dict[tuple[Path, int], Store] = field(default_factory=dict)  #: by folder and process
     frames: dict[tuple[Path, str], Any] = field(default_factory=dict)  #: versions and DataFrames
 
-    def store(self) -> Store:
+    def store(self, settings: Settings | None = None) -> Store:
         """The store of the settings, open already if it was used before."""
-        key = Settings.load().store, os.getpid()
+        key = (settings or Settings.load()).store, os.getpid()
         if key not in self.stores or not (key[0] / "store.sqlite").exists():
             self.stores[key] = Store(key[0])
         return self.stores[key]
@@ -269,13 +269,13 @@ def _ipython() -> Any:
 
 
 def _started(run: str | None, resume: bool, outer: OpenRun | None) -> OpenRun:
-    store = _session.store()
+    settings = Settings.load()
+    store = _session.store(settings)
     store.drain(utc_now())
     job = _identity(store)
     own = outer is None and job and run in (None, job["run"])
     if own and (not _session.left_job or (run and resume)):
         return _open_in_job(store, job)
-    settings = Settings.load()
     experiment = _session.experiment or job.get("experiment") or settings.experiment
     if outer:
         experiment = outer.experiment
@@ -327,7 +327,7 @@ def _opened(store: Store, context: Context, part: Part) -> OpenRun:
         ) from error
     if not part.guest and store.folder:
         folder = store.folder / "about" / context.name
-        known = about.notebook(_ipython(), Settings.load().notebook)
+        known = about.notebook(_ipython())
         about.ask(about.Question(store.folder, context.name, folder, Path.cwd(), known))
     return opened
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import pickle
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +12,8 @@ from nbtools.errors import RequestError
 
 def table(given: Any, path: Path) -> Path:
     """Write a DataFrame, a list of dicts, or a dict of lists as CSV. Raises RequestError."""
+    import csv
+
     if hasattr(given, "to_csv"):
         given.to_csv(path, index=False)
         return path
@@ -61,6 +61,8 @@ def model(given: Any, path: Path) -> Path:
     """Write a model: a torch module's or state dict's values with torch.save, anything else
     pickled. Raises RequestError for what cannot be.
     """
+    import pickle
+
     torch: Any = sys.modules.get("torch")
     if torch and isinstance(given, torch.nn.Module):
         path = _ending(path, ".pt")
