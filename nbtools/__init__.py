@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nbtools.autolog import autolog
     from nbtools.batch import run_many
     from nbtools.errors import NbtoolsError, NotebookFailed
     from nbtools.experiment import Experiment
@@ -46,6 +47,7 @@ __version__ = "0.1.0"
 
 #: public name -> the module it lies in; imported when first used.
 _WHERE = {
+    "autolog": "autolog",
     "NbtoolsError": "errors",
     "NotebookFailed": "errors",
     "Experiment": "experiment",
@@ -78,6 +80,7 @@ __all__ = [
     "NotebookFailed",
     "Request",
     "__version__",
+    "autolog",
     "end_run",
     "get_experiment_df",
     "init",

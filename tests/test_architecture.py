@@ -26,8 +26,8 @@ LAYERS = [
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
-        "experiments", "experiment", "experiment_run", "open_run", "about", "keepsake", "frame",
-        "runs", "loggable", "lineage", "card", "warming", "doctor",
+        "experiments", "experiment", "experiment_run", "open_run", "about", "autolog", "keepsake",
+        "frame", "runs", "loggable", "lineage", "card", "warming", "doctor",
     },
     {"git"},
     {"cli", "command"},
