@@ -7,9 +7,10 @@ and other files; events and associations join them. All SQL of nbtools is here a
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -64,6 +65,19 @@ class Store:
     def journals(self) -> Path | None:
         """Where runs write their journals."""
         return self.folder / "journals" if self.folder else None
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was written. Raises StoreError."""
+        if self.folder is None:
+            return
+        with suppress(FileNotFoundError):  # without that file all is in the other, and synced
+            fd = os.open(self.folder / "store.sqlite-wal", os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            except OSError as error:
+                raise StoreError(reason(self.folder, error)) from error
+            finally:
+                os.close(fd)
 
     @contextmanager
     def write(self) -> Iterator[None]:
