@@ -6,6 +6,7 @@ into the run's metadata as `_about`; the change itself and the list of packages 
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 import threading
@@ -95,6 +96,8 @@ class _Asker:
 
 
 _asker = _Asker()
+if hasattr(os, "register_at_fork"):  # the thread is the parent's, and so are its questions
+    os.register_at_fork(after_in_child=_asker.__init__)  # type: ignore[misc]
 
 
 def ask(question: Question) -> None:

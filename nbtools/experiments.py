@@ -241,11 +241,20 @@ def get_experiment_df(experiment: str = "") -> pd.DataFrame:
 
 def _current() -> OpenRun:
     """The open run; in a job the job's own is opened now."""
+    if _session.runs and _session.runs[-1].was_forked:
+        _leave_what_another_job_began()
     if not _session.runs:
         if _session.left_job or not _identity(_session.store()):
             raise StateError("there is no run to log to: call nbtools.start_run() first")
         start_run()
     return _session.runs[-1]
+
+
+def _leave_what_another_job_began() -> None:
+    """In a kernel that goes on from another's state, the runs of that one's job are not ours."""
+    job = _identity(_session.store()).get("job")
+    if job:
+        _session.runs = [run for run in _session.runs if run.of_job in ("", job)]
 
 
 def _identity(store: Store) -> dict[str, str]:

@@ -225,9 +225,19 @@ class OpenRun(ExperimentRun):
         return path
 
     @property
+    def was_forked(self) -> bool:
+        """Whether another process has begun it, of which this one is a fork."""
+        return self._process != os.getpid()
+
+    @property
+    def of_job(self) -> str:
+        """The job that it was opened in, or ""."""
+        return self._part.execution if self._part.in_job else ""
+
+    @property
     def is_open(self) -> bool:
         """Whether this process can log to it, and has begun it: a fork's ends by itself."""
-        return not self._ended and self._process == os.getpid()
+        return not self._ended and not self.was_forked
 
     # -- the end --------------------------------------------------------------------
 
@@ -237,7 +247,7 @@ class OpenRun(ExperimentRun):
         """
         state = ExecutionState(state)
         part = self._part
-        answers = not (part.in_job or part.guest or self._process != os.getpid())
+        answers = not (part.in_job or part.guest or self.was_forked)
         if answers and not self._ended:
             self._append({"_state": state})
         self._ended = True
