@@ -12,6 +12,7 @@ from nbtools.runs import find_run, list_runs
 from nbtools.settings import Settings
 from nbtools.states import ExecutionState
 from nbtools.store import Store
+from nbtools.summaries import SYSTEM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,15 +85,15 @@ class ExperimentRun:
         """What came out, by name."""
         return dict(self._now().metadata.get("_metrics", {}))
 
-    def get_time_series_data_frame(self) -> pd.DataFrame:
+    def get_time_series_data_frame(self, system: bool = False) -> pd.DataFrame:
         """A row a step: `step`, `wall_time` (of the last value logged at it), and a column a
-        metric, NaN where none was logged; the machine's own series are `system/…`, numbered
-        by themselves.
+        metric, NaN where none was logged. `system`: what the machine did, instead.
         """
         pandas = registry.need("pandas")
         self._now()
         rows: dict[int, dict[str, float]] = {}
-        points = self._store.points(self._context)
+        found = self._store.points(self._context).items()
+        points = {key: series for key, series in found if key.startswith(SYSTEM) == system}
         for key, series in points.items():
             for step, wall_time, value in series:
                 row = rows.setdefault(step, {"step": step, "wall_time": wall_time})

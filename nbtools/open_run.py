@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from nbtools import keepsake, lineage, loggable
-from nbtools.errors import RequestError, StateError
+from nbtools.errors import RequestError, StateError, StoreError
 from nbtools.experiment_run import ExperimentRun
 from nbtools.logbook import Logbook
 from nbtools.nouns import (
@@ -254,17 +255,28 @@ class OpenRun(ExperimentRun):
         self._logbook.close()
         if self.on_end:
             self.on_end(self, part.in_job)
+        try:
+            self._take_in(state if answers else None)
+        except StoreError as error:
+            if part.strict:
+                raise
+            kept = "what was logged is kept, and taken in when the store can be written again"
+            warnings.warn(f"{error}; {kept}", RuntimeWarning, stacklevel=3)
+
+    def _take_in(self, state: ExecutionState | None) -> None:
+        """Have the store read the journal; `state`: how the run went, if that is ours to say."""
         self._store.drain(utc_now())  # by itself: it removes files when its work is committed
-        if answers:
-            end = {"_state": str(state)}  # also where the journal could not take it
-            with self._store.write():
-                self._store.amend(
-                    Context, self._context,
-                    lambda c: replace(c, metadata={**c.metadata, **end}), utc_now(),
-                )  # fmt: skip
-                self._store.amend(
-                    Execution, part.execution, lambda e: replace(e, state=state), utc_now()
-                )
+        if state is None:
+            return
+        end = {"_state": str(state)}  # also where the journal could not take it
+        with self._store.write():
+            self._store.amend(
+                Context, self._context,
+                lambda c: replace(c, metadata={**c.metadata, **end}), utc_now(),
+            )  # fmt: skip
+            self._store.amend(
+                Execution, self._part.execution, lambda e: replace(e, state=state), utc_now()
+            )
 
     def _left(self, artifact: Artifact) -> Artifact:
         with self._store.write():

@@ -156,6 +156,24 @@ def test_a_full_disk_is_an_error_when_that_is_asked_for(store_folder):
     assert only_run(store_folder).metrics == {"last": 2}
 
 
+ENDS = """
+import nbtools, resource
+with nbtools.start_run("r") as run:
+    run.log_metrics({"m": 1})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+print("goes on")
+"""
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_run_stops_nobody(store_folder):
+    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=False)
+    assert done.stdout == "goes on\n"
+    assert done.stderr.count("cannot log to") == 1
+    run = only_run(store_folder)
+    assert run.metrics == {"m": 1}
+    assert run.state == "FAILED"  # how it ended could be written nowhere
+
+
 def test_where_the_store_cannot_be_written_work_goes_on_elsewhere(store_folder):
     Store(store_folder).close()
     (store_folder / "journals").touch()
