@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
 
+from nbtools import mount
 from nbtools.damage import damaged, reason
 from nbtools.drain import Drain
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
@@ -49,8 +50,9 @@ class Store:
                 isolation_level=None,  # transactions are begun by `write`
                 check_same_thread=False,  # and guarded by its lock
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            shared = folder is not None and mount.is_shared(folder)
+            self._db.execute(f"PRAGMA journal_mode = {'DELETE' if shared else 'WAL'}")
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")
             self._db.execute("PRAGMA foreign_keys = ON")
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreError(reason(folder, error)) from error

@@ -20,7 +20,7 @@ LAYERS = [
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
-        "damage", "logbook", "sampling", "executor", "executors", "kernels", "engine",
+        "damage", "logbook", "sampling", "mount", "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
         "limits", "runner", "rehearsal", "report",
     },
