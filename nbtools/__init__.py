@@ -18,17 +18,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nbtools.autolog import autolog
     from nbtools.batch import run_many
     from nbtools.errors import NbtoolsError, NotebookFailed
+    from nbtools.experiment import Experiment
+    from nbtools.experiment_run import ExperimentRun
     from nbtools.experiments import (
-        ExperimentRun,
         end_run,
         get_experiment_df,
         init,
         log_artifact,
+        log_classification_metrics,
+        log_figure,
         log_metrics,
         log_model,
         log_params,
+        log_table,
+        log_text,
         log_time_series_metrics,
         output_path,
         start_run,
@@ -41,16 +47,22 @@ __version__ = "0.1.0"
 
 #: public name -> the module it lies in; imported when first used.
 _WHERE = {
+    "autolog": "autolog",
     "NbtoolsError": "errors",
     "NotebookFailed": "errors",
-    "ExperimentRun": "experiments",
+    "Experiment": "experiment",
+    "ExperimentRun": "experiment_run",
     "end_run": "experiments",
     "get_experiment_df": "experiments",
     "init": "experiments",
     "log_artifact": "experiments",
+    "log_classification_metrics": "experiments",
+    "log_figure": "experiments",
     "log_metrics": "experiments",
     "log_model": "experiments",
     "log_params": "experiments",
+    "log_table": "experiments",
+    "log_text": "experiments",
     "log_time_series_metrics": "experiments",
     "output_path": "experiments",
     "start_run": "experiments",
@@ -62,18 +74,24 @@ _WHERE = {
 }
 
 __all__ = [
+    "Experiment",
     "ExperimentRun",
     "NbtoolsError",
     "NotebookFailed",
     "Request",
     "__version__",
+    "autolog",
     "end_run",
     "get_experiment_df",
     "init",
     "log_artifact",
+    "log_classification_metrics",
+    "log_figure",
     "log_metrics",
     "log_model",
     "log_params",
+    "log_table",
+    "log_text",
     "log_time_series_metrics",
     "output_path",
     "run",

@@ -12,12 +12,12 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbtools.experiments import ExperimentRun
+    from nbtools.open_run import OpenRun
 
 MIME = "application/vnd.nbtools.run+json"
 
 
-def show(run: ExperimentRun) -> None:
+def show(run: OpenRun) -> None:
     """Display the card of `run`, if this is a notebook, and keep it up to date."""
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module else None
@@ -37,7 +37,7 @@ def show(run: ExperimentRun) -> None:
     shell.events.register("post_run_cell", refresh)
 
 
-def bundle(run: ExperimentRun) -> dict[str, Any]:
+def bundle(run: OpenRun) -> dict[str, Any]:
     """The card in each of its forms, by MIME type."""
     values = {
         kind: {k: _json(v) for k, v in named.items()} for kind, named in run.values.items() if named
@@ -61,5 +61,6 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Any) -> Any:
-    """JSON has no NaN and no infinity."""
+    """JSON has no NaN and no infinity, and knows no numpy."""
+    value = value.item() if hasattr(value, "item") else value
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -80,7 +80,11 @@ def delete(store: Store, run: Run, now: datetime, *, jobs: bool = False) -> Dele
     """
     need_rest(store, run, now)
     run = Run.of(store.get(Context, run.id))
-    executions = store.select(Execution, context=run.id)
+    executions = [
+        execution
+        for execution in store.select(Execution, context=run.id)
+        if not removal.elsewhere(store, execution.name, run.id)
+    ]
     made_by = [e for e in executions if e.schema_title == JOB]
     goes = [e for e in executions if jobs or e.schema_title != JOB]
     with store.write():

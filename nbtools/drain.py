@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -33,17 +34,30 @@ class Drain:
 
     def all(self, folder: Path) -> None:
         """Every journal in a folder; those that are at their end are removed."""
+        ended = []
         for path in journal.journals(folder):
             try:
                 abandoned = journal.abandoned(path)  # asked before reading: nothing comes after
                 with self._store.write():
                     self._one(path, abandoned)
-                if abandoned:  # in this order: no row means no file, for any other reader
-                    path.unlink(missing_ok=True)
-                    with self._store.write():
-                        self._execute("DELETE FROM journals WHERE file = ?", path.name)
             except (FileNotFoundError, PermissionError):
                 continue  # another reader was here first, or it is another user's
+            if abandoned:
+                ended.append(path)
+        if ended:
+            self._remove(ended)
+
+    def _remove(self, ended: list[Path]) -> None:
+        """What a journal says is nowhere else until the disk has what was taken in."""
+        self._store.sync()
+        removed = []
+        for path in ended:  # before the rows: no row means no file, for any other reader
+            with suppress(PermissionError):  # it stays, and so does how far it was read
+                path.unlink(missing_ok=True)
+                removed.append(path)
+        with self._store.write():
+            for path in removed:
+                self._execute("DELETE FROM journals WHERE file = ?", path.name)
 
     def _one(self, path: Path, abandoned: bool) -> None:
         context = journal.context_of(path)

@@ -13,42 +13,40 @@ database. In a job the run is opened without ceremony, and the job ends it.
 from __future__ import annotations
 
 import atexit
-import shutil
+import os
 import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from nbtools import lineage, loggable, registry
+from nbtools import about, journal
 from nbtools.errors import RequestError, StateError, StoreError
-from nbtools.journal import Journal
+from nbtools.experiment import Experiment
+from nbtools.experiment_run import ExperimentRun
 from nbtools.nouns import (
     FILE,
     IDENTITY,
-    MODEL,
     PROCESS,
-    RUN,
     Artifact,
     Context,
     Execution,
     Run,
-    artifact_name,
-    place,
     run_id,
     utc_now,
 )
-from nbtools.outputs import FILES
-from nbtools.runs import find_context, list_runs, open_run
+from nbtools.open_run import OpenRun, Part
+from nbtools.runs import find_context, need_experiment, open_run
 from nbtools.settings import Settings
 from nbtools.states import ExecutionState
 from nbtools.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["Experiment", "ExperimentRun"]
 
 
 @dataclass
@@ -59,165 +57,84 @@ class _Session:
     """
 
     experiment: str = ""
-    run: ExperimentRun | None = None
+    tags: tuple[str, ...] = ()
+    strict: bool = False
+    runs: list[OpenRun] = field(default_factory=list)  #: those that are open, the inner last
     left_job: bool = False  #: the notebook has ended the job's run by itself
+    stores: dict[tuple[Path, int], Store] = field(default_factory=dict)  #: by folder and process
+    frames: dict[tuple[Path, str], Any] = field(default_factory=dict)  #: versions and DataFrames
+
+    def store(self, settings: Settings | None = None) -> Store:
+        """The store of the settings, open already if it was used before."""
+        key = (settings or Settings.load()).store, os.getpid()
+        if key not in self.stores or not (key[0] / "store.sqlite").exists():
+            self.stores[key] = Store(key[0])
+        return self.stores[key]
 
 
 _session = _Session()
 
 
-class ExperimentRun:
-    """The run that this process logs to. Made by `start_run`, or by being in a job."""
+def init(
+    experiment: str,
+    *,
+    experiment_description: str = "",
+    tags: Sequence[str] = (),
+    strict: bool = False,
+) -> None:
+    """Say which experiment the runs of this process belong to, unless a job says so.
 
-    def __init__(self, store: Store, context: Context, execution: str, in_job: bool) -> None:
-        self._store, self._context, self._execution = store, context.name, execution
-        self.experiment: str = context.metadata["_experiment"]  #: the experiment's name
-        self.name: str = context.display_name  #: the run's name
-        self._in_job = in_job
-        if store.journals is None or store.folder is None:
-            raise RequestError("a store in memory takes no journals: name a folder")
-        self._folder = store.folder / ("jobs" if in_job else "runs") / execution / FILES
-        try:
-            self._journal = Journal(store.journals, context.name)
-        except OSError as error:
-            raise _cannot_log(store.journals, error) from error
-        self._ended = False
-        self._step = store.last_step(context.name)
-        self._lock = Lock()
-        #: what is known in this process: params, metrics, and the last value of each series
-        self.values: dict[str, dict[str, Any]] = {
-            "params": dict(context.metadata.get("_params", {})),
-            "metrics": dict(context.metadata.get("_metrics", {})),
-            "series": {},
-        }
-
-    def __enter__(self) -> ExperimentRun:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if not self._ended:
-            self.end(ExecutionState.COMPLETE if kind is None else ExecutionState.FAILED)
-
-    def __repr__(self) -> str:
-        return f"ExperimentRun(experiment={self.experiment!r}, name={self.name!r})"
-
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log what goes in: numbers, text or bools by name."""
-        values = loggable.scalars(params)
-        self._append({"_params": values})
-        self.values["params"].update(values)
-
-    def log_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Log what came out: numbers or text by name; a name logged again is replaced."""
-        values = loggable.scalars(metrics)
-        self._append({"_metrics": values})
-        self.values["metrics"].update(values)
-
-    def log_time_series_metrics(
-        self, metrics: Mapping[str, float], step: int | None = None, wall_time: float | None = None
-    ) -> None:
-        """Log one step of one or more time series.
-
-        `step` is the one after the last when not given; a step logged again is replaced.
-        `wall_time` is in seconds since the epoch, now when not given.
-        """
-        values = loggable.numbers(metrics)
-        seconds = time.time() if wall_time is None else loggable.wall_time(wall_time)
-        with self._lock:
-            step = loggable.step(self._step + 1 if step is None else step)
-            self._step = max(step, self._step)
-        self._append({"series": values, "step": step, "time": seconds})
-        self.values["series"].update(values)
-
-    def log_artifact(self, path: str | Path, name: str = "", schema_title: str = FILE) -> Artifact:
-        """Keep a file as an artifact of this run, and return it.
-
-        A file that lies elsewhere than in this run's folder (`output_path`) is copied
-        there first. Raises RequestError when there is no such file.
-        """
-        path = place(path)
-        if not path.is_file():
-            raise RequestError(f"no file {path} to keep as an artifact")
-        if not path.is_relative_to(self._folder):
-            path = Path(shutil.copy2(path, self.output_path(path.name)))
-        name = name or path.name
-        artifact = lineage.of_file(artifact_name(self._context, name), path, schema_title, name)
-        with self._store.write():
-            lineage.left(self._store, artifact, self._execution, self._context, utc_now())
-        return artifact
-
-    def use_artifact(self, name: str) -> Artifact:
-        """The newest artifact of that resource name, display name, URI or path, remembered
-        as this run's input. Raises NotFound.
-        """
-        artifact = lineage.find(self._store, name)
-        lineage.read(self._store, artifact, self._execution, utc_now())
-        return artifact
-
-    def output_path(self, name: str) -> Path:
-        """Where to write the file `name` so that it is one of this run's outputs."""
-        path = (self._folder / name).resolve()
-        if not path.is_relative_to(self._folder.resolve()):
-            raise RequestError(f"{name!r} leads out of the run's folder: give a name below it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def end(self, state: str = ExecutionState.COMPLETE) -> None:
-        """End the run. In a job only its logging ends: the job says how it went."""
-        state = ExecutionState(state)
-        if not self._in_job:
-            self._append({"_state": state})
-        self._ended = True
-        self._journal.close()
-        self._store.drain(utc_now())
-        if not self._in_job:
-            self._store.amend(
-                Execution, self._execution, lambda e: replace(e, state=state), utc_now()
-            )
-        _session.left_job |= self._in_job
-        if _session.run is self:
-            _session.run = None
-
-    def _append(self, entry: Mapping[str, Any]) -> None:
-        if self._ended:
-            raise StateError(f"run {self.name!r} has ended: resume it with start_run(resume=True)")
-        try:
-            self._journal.append(entry)
-        except OSError as error:
-            raise _cannot_log(self._journal.path, error) from error
-
-
-def init(experiment: str) -> None:
-    """Say which experiment the runs of this process belong to, unless a job says so."""
+    `tags` are given to each of them. With `strict` what cannot be written raises StoreError;
+    otherwise it is said once, work goes on, and it is written as soon as that is possible.
+    """
     run_id(experiment, "x")  # refuses a name that Vertex AI would refuse
-    _session.experiment = experiment
+    if isinstance(tags, str):
+        raise RequestError(f"tags is a list of words: give [{tags!r}]")
+    _session.experiment, _session.tags, _session.strict = experiment, tuple(tags), strict
+    if experiment_description:
+        store, now = _session.store(), utc_now()
+        with store.write():
+            need_experiment(store, experiment, now)
+            more = {"description": experiment_description}
+            store.amend(
+                Context, experiment, lambda c: replace(c, metadata={**c.metadata, **more}), now
+            )
 
 
-def start_run(run: str | None = None, *, resume: bool = False) -> ExperimentRun:
+def start_run(
+    run: str | None = None,
+    *,
+    resume: bool = False,
+    nested: bool = False,
+    tags: Sequence[str] = (),
+    notes: str = "",
+) -> OpenRun:
     """Open a run to log to; usable in a `with`, which ends it.
 
     In a job, without a name or with its own, this is the job's run, until `end_run`.
     Elsewhere a name is made from the time when none is given. Raises AlreadyExists when
-    the experiment has a run of that name and `resume` is not set.
+    the experiment has a run of that name and `resume` is not set. With `resume` several
+    processes may log into one run: it ends with the one that began it. `nested` begins a run
+    inside the open one, which is the current one again when it ends.
     """
-    if _session.run is not None:
-        raise StateError(f"run {_session.run.name!r} is still open: call end_run() first")
-    settings = Settings.load()
-    store = Store(settings.store)
-    store.drain(utc_now())
-    job = _identity(store)
-    own = job and run in (None, job["run"])
-    if own and (not _session.left_job or (run and resume)):
-        opened = _open_in_job(store, job)
-    else:
-        experiment = _session.experiment or job.get("experiment") or settings.experiment
-        opened = _open(store, experiment or "default", run, resume)
-    _session.run = opened
+    outer = _session.runs[-1] if _session.runs else None
+    if outer and not nested:
+        raise StateError(
+            f"run {outer.name!r} is still open: call end_run() first, or nest the new one "
+            "with start_run(nested=True)"
+        )
+    try:
+        opened = _started(run, resume, outer)
+    except StoreError as error:
+        if _session.strict:
+            raise
+        opened = _elsewhere(run, resume, error)
+    if words := (*_session.tags, *tags):
+        opened.set_tags(*words)
+    if notes:
+        opened.set_notes(notes)
+    _session.runs.append(opened)
+    opened.on_end = _forget
     from nbtools.card import show
 
     show(opened)
@@ -227,36 +144,67 @@ def start_run(run: str | None = None, *, resume: bool = False) -> ExperimentRun:
 
 def end_run(state: str = ExecutionState.COMPLETE) -> None:
     """End the current run; `state` is COMPLETE, FAILED or CANCELLED."""
-    if _session.run is None:
+    if not _session.runs:
         raise StateError("there is no run to end: start_run() opens one")
-    _session.run.end(state)
+    _session.runs[-1].end(state)
 
 
 def log_params(params: Mapping[str, Any]) -> None:
-    """Log what goes into the current run; see ExperimentRun.log_params."""
+    """Log what goes into the current run; see OpenRun.log_params."""
     _current().log_params(params)
 
 
 def log_metrics(metrics: Mapping[str, Any]) -> None:
-    """Log what came out of the current run; see ExperimentRun.log_metrics."""
+    """Log what came out of the current run; see OpenRun.log_metrics."""
     _current().log_metrics(metrics)
 
 
 def log_time_series_metrics(
     metrics: Mapping[str, float], step: int | None = None, wall_time: float | None = None
 ) -> None:
-    """Log one step of the current run; see ExperimentRun.log_time_series_metrics."""
+    """Log one step of the current run; see OpenRun.log_time_series_metrics."""
     _current().log_time_series_metrics(metrics, step, wall_time)
 
 
+def log_classification_metrics(
+    *,
+    labels: Sequence[str] | None = None,
+    matrix: Sequence[Sequence[int]] | None = None,
+    fpr: Sequence[float] | None = None,
+    tpr: Sequence[float] | None = None,
+    threshold: Sequence[float] | None = None,
+    display_name: str = "",
+) -> Artifact:
+    """Log a confusion matrix or a ROC curve; see OpenRun.log_classification_metrics."""
+    return _current().log_classification_metrics(
+        labels=labels, matrix=matrix, fpr=fpr, tpr=tpr, threshold=threshold,
+        display_name=display_name,
+    )  # fmt: skip
+
+
 def log_artifact(path: str | Path, name: str = "", schema_title: str = FILE) -> Artifact:
-    """Keep a file as an artifact of the current run; see ExperimentRun.log_artifact."""
+    """Keep a file as an artifact of the current run; see OpenRun.log_artifact."""
     return _current().log_artifact(path, name, schema_title)
 
 
-def log_model(path: str | Path, name: str = "") -> Artifact:
-    """Keep a file as a model (`system.Model`) of the current run."""
-    return _current().log_artifact(path, name, MODEL)
+def log_model(model: Any, name: str = "") -> Artifact:
+    """Keep a file, or an object, as a model of the current run; see OpenRun.log_model."""
+    return _current().log_model(model, name)
+
+
+def log_table(name: str, table: Any) -> Artifact:
+    """Keep a table as CSV; see OpenRun.log_table."""
+    return _current().log_table(name, table)
+
+
+def log_figure(name: str, figure: Any) -> Artifact:
+    """Keep a picture; see OpenRun.log_figure."""
+    return _current().log_figure(name, figure)
+
+
+def log_text(name: str, text: str) -> Artifact:
+    """Keep text as a file; see OpenRun.log_text."""
+    return _current().log_text(name, text)
 
 
 def use_artifact(name: str) -> Artifact:
@@ -276,35 +224,37 @@ def get_experiment_df(experiment: str = "") -> pd.DataFrame:
     run_type, state, then `param.*`, `metric.*` and `time_series_metric.*` (the value at
     the last step). Raises NotFound when there is no such experiment.
     """
-    pandas = registry.need("pandas")
-    store = Store(Settings.load().store)
-    rows = []
-    for run in list_runs(store, utc_now(), experiment):
-        series = store.points(run.id)
-        rows.append(
-            {
-                "experiment_name": run.experiment,
-                "run_name": run.name,
-                "run_type": RUN,
-                "state": str(run.state),
-                **{f"param.{k}": v for k, v in run.params.items()},
-                **{f"metric.{k}": v for k, v in run.metrics.items()},
-                **{f"time_series_metric.{k}": points[-1][2] for k, points in series.items()},
-            }
-        )
-    frame: pd.DataFrame = pandas.DataFrame(rows)
-    return frame
+    from nbtools.frame import frame
+
+    store = _session.store()
+    store.drain(utc_now())
+    if experiment:
+        Experiment(experiment)
+    key = (store.folder or Path(), experiment)
+    version = store.version
+    known = _session.frames.get(key)
+    if known is None or known[0] != version:
+        known = _session.frames[key] = (version, frame(store.table(experiment)))
+    made: pd.DataFrame = known[1].copy()
+    return made
 
 
-def _current() -> ExperimentRun:
+def _current() -> OpenRun:
     """The open run; in a job the job's own is opened now."""
-    if _session.run is None:
-        store = Store(Settings.load().store)
-        if _session.left_job or not _identity(store):
+    if _session.runs and _session.runs[-1].was_forked:
+        _leave_what_another_job_began()
+    if not _session.runs:
+        if _session.left_job or not _identity(_session.store()):
             raise StateError("there is no run to log to: call nbtools.start_run() first")
         start_run()
-    assert _session.run is not None
-    return _session.run
+    return _session.runs[-1]
+
+
+def _leave_what_another_job_began() -> None:
+    """In a kernel that goes on from another's state, the runs of that one's job are not ours."""
+    job = _identity(_session.store()).get("job")
+    if job:
+        _session.runs = [run for run in _session.runs if run.of_job in ("", job)]
 
 
 def _identity(store: Store) -> dict[str, str]:
@@ -327,34 +277,92 @@ def _ipython() -> Any:
     return module.get_ipython() if module else None
 
 
-def _open_in_job(store: Store, job: Mapping[str, str]) -> ExperimentRun:
+def _started(run: str | None, resume: bool, outer: OpenRun | None) -> OpenRun:
+    settings = Settings.load()
+    store = _session.store(settings)
+    store.drain(utc_now())
+    job = _identity(store)
+    own = outer is None and job and run in (None, job["run"])
+    if own and (not _session.left_job or (run and resume)):
+        return _open_in_job(store, job)
+    experiment = _session.experiment or job.get("experiment") or settings.experiment
+    if outer:
+        experiment = outer.experiment
+    return _open(store, experiment or "default", run, resume, outer.name if outer else "")
+
+
+def _open_in_job(store: Store, job: Mapping[str, str]) -> OpenRun:
     context = find_context(store, job["experiment"], job["run"])
     if context is None:  # executed where our store is not: its card brings the run home
         return _open(store, job["experiment"], job["run"], resume=True)
-    return ExperimentRun(store, context, job["job"], in_job=True)
+    part = Part(execution=job["job"], in_job=True, strict=_session.strict)
+    return _opened(store, context, part)
 
 
-def _open(store: Store, experiment: str, run: str | None, resume: bool) -> ExperimentRun:
+def _open(
+    store: Store, experiment: str, run: str | None, resume: bool, parent: str = ""
+) -> OpenRun:
     now = utc_now()
+    name = run or f"run-{now:%Y%m%d-%H%M%S-%f}"
     with store.write():
-        context = open_run(store, experiment, run or f"run-{now:%Y%m%d-%H%M%S-%f}", now,
-                           resume=resume)  # fmt: skip
+        # Inside: a run that cannot be logged to is not left behind as one that is at work.
+        if resume and (found := find_context(store, experiment, name)) and _owned(store, found):
+            execution = found.metadata.get("_job") or found.name
+            part = Part(execution=execution, guest=True, strict=_session.strict)
+            return _opened(store, found, part)
+        context = open_run(store, experiment, name, now, resume=resume, parent=parent)
         process = Execution(name=context.name, schema_title=PROCESS, state=ExecutionState.RUNNING)
         store.put(process, now)
         store.associate(context.name, execution=process.name)
-        # Inside: a run that cannot be logged to is not left behind as one that is at work.
-        return ExperimentRun(store, context, process.name, in_job=False)
+        return _opened(store, context, Part(execution=process.name, strict=_session.strict))
 
 
-def _at_exit(run: ExperimentRun) -> None:
+def _owned(store: Store, context: Context) -> bool:
+    """Whether another process, or a job, that is at work answers for the run's end."""
+    if Run.of(context).state is not ExecutionState.RUNNING or store.journals is None:
+        return False
+    writers = journal.journals(store.journals, context.name)
+    alive = any(not journal.is_guest(p) and not journal.abandoned(p) for p in writers)
+    return alive or bool(context.metadata.get("_job"))
+
+
+def _opened(store: Store, context: Context, part: Part) -> OpenRun:
+    try:
+        opened = OpenRun(store, context, part)
+    except OSError as error:
+        raise StoreError(
+            f"cannot log to {store.journals}: {error.strerror}; free some space, or set "
+            "NBTOOLS_STORE to another folder"
+        ) from error
+    if not part.guest and store.folder:
+        folder = store.folder / "about" / context.name
+        known = about.notebook(_ipython())
+        about.ask(about.Question(store.folder, context.name, folder, Path.cwd(), known))
+    return opened
+
+
+def _elsewhere(run: str | None, resume: bool, error: StoreError) -> OpenRun:
+    """Where the store cannot be written a training goes on all the same."""
+    folder = Path(tempfile.mkdtemp(prefix="nbtools-"))
+    opened = _open(Store(folder), _session.experiment or "default", run, resume)
+    warnings.warn(
+        f"{error}. Work goes on, and run {opened.name!r} is kept in {folder}: "
+        f"NBTOOLS_STORE={folder} shows it",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return opened
+
+
+def _forget(run: OpenRun, in_job: bool) -> None:
+    """A run has ended."""
+    _session.left_job |= in_job
+    if run in _session.runs:
+        _session.runs.remove(run)
+
+
+def _at_exit(run: OpenRun) -> None:
     """End a run that was left open when its process ends: FAILED if by an exception."""
-    if not run._ended:
+    if run.is_open:
         failed = _ipython() is None and getattr(sys, "last_value", None) is not None
         run.end(ExecutionState.FAILED if failed else ExecutionState.COMPLETE)
-
-
-def _cannot_log(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot log to {path}: {error.strerror}; free some space, or set NBTOOLS_STORE to "
-        "another folder"
-    )

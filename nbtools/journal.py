@@ -84,7 +84,9 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file, so that a reader may drain and remove it."""
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1  # first: the number may soon be another file's
+        if fd >= 0:
+            os.close(fd)
 
     def _shape(self, keys: tuple[str, ...]) -> tuple[int, struct.Struct]:
         with self._lock:

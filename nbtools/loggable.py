@@ -6,7 +6,7 @@ A journal is read by every later command: what no store can hold must not get in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbtools.errors import RequestError
@@ -69,3 +69,36 @@ def _number(name: str, value: Any) -> float:
         return float(_scalar(name, value))
     except (ValueError, OverflowError):
         raise RequestError(f"{name}: {show(value)} is no number that a series can hold") from None
+
+
+def classification(
+    labels: Sequence[str] | None,
+    matrix: Sequence[Sequence[int]] | None,
+    fpr: Sequence[float] | None,
+    tpr: Sequence[float] | None,
+    threshold: Sequence[float] | None,
+) -> dict[str, Any]:
+    """A confusion matrix and a ROC curve as `google.ClassificationMetrics` has them."""
+    made: dict[str, Any] = {}
+    if (labels is None) != (matrix is None):
+        raise RequestError("a confusion matrix needs both labels and matrix")
+    if labels is not None and matrix is not None:
+        names, rows = [str(label) for label in labels], [[*row] for row in matrix]
+        if {len(rows), *map(len, rows)} - {len(names)}:
+            raise RequestError(f"the matrix must be {len(names)} by {len(names)}, as the labels")
+        made["confusionMatrix"] = {
+            "annotationSpecs": [{"displayName": name} for name in names],
+            "rows": [[_scalar("matrix", value) for value in row] for row in rows],
+        }
+    curve = [fpr, tpr, threshold]
+    if any(part is not None for part in curve):
+        parts = [[_number("curve", value) for value in part or ()] for part in curve]
+        if len({len(part) for part in parts}) > 1:
+            raise RequestError("a ROC curve needs fpr, tpr and threshold of one length")
+        made["confidenceMetrics"] = [
+            {"confidenceThreshold": at, "recall": right, "falsePositiveRate": wrong}
+            for wrong, right, at in zip(*parts, strict=True)
+        ]
+    if not made:
+        raise RequestError("give labels and matrix, or fpr, tpr and threshold")
+    return made

@@ -36,6 +36,8 @@ def _points_in_chunks(
             series.add(point["step"], point["wall_time"], value)
         points.add(row["context"], row["key"], series)
     run("DROP TABLE points;")
+    index = schema[schema.index("CREATE INDEX contexts_by_kind") :].partition(";")[0]
+    run(f"DROP INDEX contexts_by_kind;\n{index};")
 
 
 MIGRATIONS: tuple[Migration, ...] = (_points_in_chunks,)

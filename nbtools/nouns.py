@@ -25,6 +25,10 @@ PROCESS = "system.Run"  #: the execution of a run that no job started
 MODEL = "system.Model"
 DATASET = "system.Dataset"
 FILE = "system.Artifact"
+CLASSIFICATION = "google.ClassificationMetrics"
+TABLE = "nbtools.Table"
+FIGURE = "nbtools.Figure"
+TEXT = "nbtools.Text"
 NOTEBOOK = "nbtools.Notebook"
 REPORT = "nbtools.Report"
 

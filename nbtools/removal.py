@@ -33,6 +33,12 @@ def references(store: Store, table: str) -> list[tuple[str, str]]:
     return [(row["other"], row["own"]) for row in rows]
 
 
+def elsewhere(store: Store, execution: str, context: str) -> bool:
+    """Whether an execution belongs to another context than this one too."""
+    sql = "SELECT 1 FROM context_executions WHERE execution = ? AND context <> ? LIMIT 1"
+    return bool(store._execute(sql, execution, context))
+
+
 def unused(store: Store, artifacts: Iterable[str]) -> list[str]:
     """Those of the artifacts that no execution and no context has anything to do with."""
     return [

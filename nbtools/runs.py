@@ -25,10 +25,12 @@ def open_run(
     params: Mapping[str, Any] | None = None,
     resume: bool = False,
     job: str = "",
+    parent: str = "",
 ) -> Context:
     """Make a run, and its experiment if it is the first; or, with `resume`, open it again.
 
-    `job` answers for the run's end; without one the process that logs does. Raises
+    `job` answers for the run's end; without one the process that logs does. `parent` is the
+    name of the run, in the same experiment, that this one is begun in. Raises
     AlreadyExists when there is a run of that name and `resume` is not set, or when another
     run or experiment has the id that this one would get.
     """
@@ -36,12 +38,16 @@ def open_run(
     with store.write():
         old = find_context(store, experiment, run)
         if old is None:
-            _need_experiment(store, experiment, now)
+            need_experiment(store, experiment, now)
             meta = {**own, "_params": dict(params or {}), "_metrics": {}}
             name = run_id(experiment, run)
             context = Context(name=name, schema_title=RUN, display_name=run, metadata=meta)
+            if parent:
+                meta["_parent"] = parent
             context = store.add(context, now)
             store.add_child(experiment, name)
+            if parent:
+                store.add_child(run_id(experiment, parent), name)
             return context
         if not resume:
             raise AlreadyExists(
@@ -71,7 +77,8 @@ def find_context(store: Store, experiment: str, run: str) -> Context | None:
     )
 
 
-def _need_experiment(store: Store, experiment: str, now: datetime) -> None:
+def need_experiment(store: Store, experiment: str, now: datetime) -> None:
+    """Make an experiment if it is not there. Raises AlreadyExists when its id is another's."""
     found = store.find(Context, experiment)
     if found is None:
         store.add(Context(name=experiment, schema_title=EXPERIMENT, display_name=experiment), now)

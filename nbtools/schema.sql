@@ -34,7 +34,8 @@ CREATE TABLE artifacts (
     etag INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE INDEX contexts_by_kind ON contexts (schema_title, create_time);
+-- With all that a table of runs needs: their metadata is large, and not read for it.
+CREATE INDEX contexts_by_kind ON contexts (schema_title, create_time, display_name, etag);
 CREATE INDEX executions_by_kind ON executions (schema_title, state, create_time);
 CREATE INDEX artifacts_by_kind ON artifacts (schema_title, display_name, create_time);
 

@@ -19,7 +19,7 @@ FOLDER = ".nbtools"
 #: a line of TOML that may begin, or hold, our table; a comment or a dependency does not.
 _OURS = re.compile(rb"^[^#\n]*\btool\b[^#\n]*\bnbtools\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
 #: fields that no file can say.
-SURROUNDINGS = ("store_reason", "runtime", "config_home", "no_color")
+SURROUNDINGS = ("store_reason", "runtime", "config_home", "notebook", "no_color")
 #: type of a field -> what to call it, and whether a value of pyproject.toml is one.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "Path": ("a string", lambda value: isinstance(value, str)),
@@ -50,6 +50,7 @@ class Settings:
     preload: tuple[str, ...] = ()  #: modules that process loads; empty: the notebook's own
     idle: float = 300.0  #: seconds after its last kernel that such a process ends
     runtime: Path = Path("/tmp/nbtools")  # noqa: S108 #: a folder of sockets, this user's alone
+    notebook: str = ""  #: the notebook that Jupyter's server says this kernel is of
     no_color: bool = False  #: NO_COLOR is set: print without colours
     config_home: Path = Path()  #: where programs keep their configuration: ~/.config
 
@@ -60,6 +61,7 @@ class Settings:
         environ = os.environ if environ is None else environ
         values, project = _pyproject(cwd)
         values["no_color"] = bool(environ.get("NO_COLOR"))
+        values["notebook"] = environ.get("JPY_SESSION_NAME", "")
         values["runtime"] = _runtime(environ)
         home = Path(environ.get("HOME") or Path.home())
         values["config_home"] = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")

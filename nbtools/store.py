@@ -7,9 +7,10 @@ and other files; events and associations join them. All SQL of nbtools is here a
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nbtools import mount
 from nbtools.damage import damaged, reason
 from nbtools.drain import Drain
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
@@ -51,8 +53,9 @@ class Store:
                 isolation_level=None,  # transactions are begun by `write`
                 check_same_thread=False,  # and guarded by its lock
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            shared = folder is not None and mount.is_shared(folder)
+            self._db.execute(f"PRAGMA journal_mode = {'DELETE' if shared else 'WAL'}")
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")
             self._db.execute("PRAGMA foreign_keys = ON")
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreError(reason(folder, error)) from error
@@ -67,6 +70,19 @@ class Store:
     def journals(self) -> Path | None:
         """Where runs write their journals."""
         return self.folder / "journals" if self.folder else None
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was written. Raises StoreError."""
+        if self.folder is None:
+            return
+        with suppress(FileNotFoundError):  # without that file all is in the other, and synced
+            fd = os.open(self.folder / "store.sqlite-wal", os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            except OSError as error:
+                raise StoreError(reason(self.folder, error)) from error
+            finally:
+                os.close(fd)
 
     @contextmanager
     def write(self) -> Iterator[None]:

@@ -96,8 +96,10 @@ class Summaries:
         """The runs of an experiment, or all."""
         rows = self._execute(
             "SELECT s.experiment, c.display_name, s.state, s.shape, s.numbers, s.others "
-            "FROM summaries AS s JOIN contexts AS c ON c.name = s.context "
-            "WHERE ? IN ('', s.experiment) ORDER BY c.create_time DESC, c.name DESC",
+            "FROM contexts AS c JOIN summaries AS s ON s.context = c.name "
+            "WHERE c.schema_title = ? AND ? IN ('', s.experiment) "
+            "ORDER BY c.create_time DESC, c.name DESC",
+            RUN,
             experiment,
         )
         if not rows:

@@ -20,15 +20,16 @@ LAYERS = [
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
-        "damage", "clauses", "filters", "terms", "removal",
+        "damage", "logbook", "sampling", "mount", "clauses", "filters", "terms", "removal",
         "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
         "limits", "runner", "rehearsal", "report",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
-        "experiments", "frame", "runs", "columns", "comparison", "curation", "export",
-        "figures", "importance", "runs_page", "loggable", "lineage", "card", "warming", "doctor",
+        "experiments", "experiment", "experiment_run", "open_run", "about", "autolog", "keepsake",
+        "frame", "runs", "columns", "comparison", "curation", "export", "figures", "importance",
+        "runs_page", "loggable", "lineage", "card", "warming", "doctor",
     },
     {"git"},
     {"cli", "command"},
@@ -151,7 +152,7 @@ def test_help_and_lists_load_only_click():
 def test_public_names_resolve_and_are_few():
     import nbtools
 
-    assert len(nbtools.__all__) <= 25
+    assert len(nbtools.__all__) <= 32
     assert set(nbtools.__all__) == {*nbtools._WHERE, "__version__"}
     assert all(getattr(nbtools, name) is not None for name in nbtools.__all__)
 

@@ -232,6 +232,14 @@ def test_a_removal_that_fails_changes_nothing(store):
     assert everything(store) == before
 
 
+def test_an_execution_of_two_runs_stays_with_the_other(store):
+    run, _ = job_with_run(store)
+    other = open_run(store, "e", "other", NOW)
+    store.associate(other.name, execution="j")
+    curation.delete(store, run, NOW, jobs=True)
+    assert [e.name for e in store.select(Execution, context=other.name)] == ["j"]
+
+
 def test_an_event_twice_and_a_foreign_artifact_are_no_matter(store):
     run, _ = job_with_run(store)
     store.add(Artifact(name="both", schema_title="n"), NOW)

@@ -1,9 +1,12 @@
 """Logging from scripts and from notebooks, in a job and by hand."""
 
 import math
+import pickle
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,32 +118,268 @@ def test_a_number_too_long_to_write_is_refused(store_folder):
         run.log_metrics({"m": 10**6000})
 
 
-def test_a_full_disk_is_said_to_who_logs(store_folder):
-    script = (
-        "import nbtools, resource\nrun = nbtools.start_run('r')\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))\n"
-        "try: run.log_metrics({'m': 1})\nexcept nbtools.NbtoolsError as error: print(error)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
-        "run.log_metrics({'m': 2})\n"
-    )
+FULL = """
+import nbtools, resource, sys, warnings
+nbtools.init("e", strict=%s)
+run = nbtools.start_run("r")
+run.log_time_series_metrics({"loss": 0.0}, step=0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+for step in range(1, 50):
+    try:
+        run.log_time_series_metrics({"loss": step}, step=step)
+        run.log_metrics({"m": step})
+    except nbtools.NbtoolsError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+run.log_metrics({"last": 2})
+"""
+
+
+def test_a_full_disk_is_said_once_and_nothing_is_lost_when_there_is_room_again(store_folder):
     done = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        [sys.executable, "-c", FULL % False], check=True, capture_output=True, text=True
     )
-    assert "cannot log to" in done.stdout
-    assert only_run(store_folder).metrics == {"m": 2}
+    assert done.stdout == ""
+    assert done.stderr.count("cannot log to") == 1
+    assert "work goes on" in done.stderr
+    run = only_run(store_folder)
+    assert run.metrics == {"m": 49, "last": 2}
+    points = Store(store_folder).points(run.id)["loss"]
+    assert [(step, value) for step, _, value in points] == [(n, float(n)) for n in range(50)]
 
 
-def test_a_run_that_cannot_be_logged_to_is_not_left_behind(store_folder):
+def test_a_full_disk_is_an_error_when_that_is_asked_for(store_folder):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL % True], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.count("cannot log to") == 49
+    assert only_run(store_folder).metrics == {"last": 2}
+
+
+ENDS = """
+import nbtools, resource
+with nbtools.start_run("r") as run:
+    run.log_metrics({"m": 1})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+print("goes on")
+"""
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_run_stops_nobody(store_folder):
+    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=False)
+    assert done.stdout == "goes on\n"
+    assert done.stderr.count("cannot log to") == 1
+    run = only_run(store_folder)
+    assert run.metrics == {"m": 1}
+    assert run.state == "FAILED"  # how it ended could be written nowhere
+
+
+def test_where_the_store_cannot_be_written_work_goes_on_elsewhere(store_folder):
     Store(store_folder).close()
     (store_folder / "journals").touch()
+    with pytest.warns(RuntimeWarning, match="journals: File exists") as told:
+        run = nbtools.start_run("r")
+    run.log_metrics({"m": 1})
+    run.end()
+    (other,) = re.findall(r"NBTOOLS_STORE=(\S+) shows", str(told[0].message))
+    assert only_run(Path(other)).metrics == {"m": 1}
+    (store_folder / "journals").unlink()
+    assert list_runs(Store(store_folder), now()) == []
+
+
+def test_where_the_store_cannot_be_written_is_an_error_when_that_is_asked_for(store_folder):
+    Store(store_folder).close()
+    (store_folder / "journals").touch()
+    nbtools.init("e", strict=True)
     with pytest.raises(
         StoreError, match="cannot log to .*/journals: File exists; .* NBTOOLS_STORE"
     ):
         nbtools.start_run("r")
     (store_folder / "journals").unlink()
     assert list_runs(Store(store_folder), now()) == []
-    nbtools.start_run("r").end()
-    assert only_run(store_folder).state == "COMPLETE"
+
+
+RANK = """
+import os, signal, sys, nbtools
+nbtools.init("ddp")
+run = nbtools.start_run("train", resume=True)
+print("open", flush=True)
+sys.stdin.readline()
+for step in range(200):
+    run.log_time_series_metrics({f"loss/{sys.argv[1]}": 1 / (1 + step)}, step=step)
+if sys.argv[1] == "2":
+    os.kill(os.getpid(), signal.SIGKILL)
+run.end()
+print("ended", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_several_processes_log_into_one_run(store_folder):
+    ranks = []
+    for rank in range(3):
+        command = [sys.executable, "-c", RANK, str(rank)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"open\n"
+        ranks.append(process)
+    for rank in (1, 2):
+        ranks[rank].stdin.write(b"\n")
+        ranks[rank].stdin.close()
+        ranks[rank].wait()
+    assert only_run(store_folder).state == "RUNNING"  # one guest has ended, one was killed
+    ranks[0].communicate(b"\n\n")
+    run = only_run(store_folder)
+    assert run.state == "COMPLETE"
+    points = Store(store_folder).points(run.id)
+    assert {key: len(series) for key, series in points.items()} == {
+        "loss/0": 200, "loss/1": 200, "loss/2": 200,
+    }  # fmt: skip
+
+
+FORK = """
+import os, nbtools
+run = nbtools.start_run("one")
+run.log_time_series_metrics({"x": 1.0}, step=1)
+if os.fork() == 0:
+    run.log_time_series_metrics({"x": 2.0}, step=2)
+    run.log_metrics({"child": True})
+    raise SystemExit
+os.wait()
+run.log_time_series_metrics({"x": 3.0}, step=3)
+"""
+
+
+def test_a_fork_logs_into_the_run_and_does_not_end_it(store_folder):
+    subprocess.run([sys.executable, "-c", FORK], check=True)
+    run = only_run(store_folder)
+    assert (run.state, run.metrics) == ("COMPLETE", {"child": True})
+    points = Store(store_folder).points(run.id)["x"]
+    assert [(p[0], p[2]) for p in points] == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+def test_a_run_in_a_run(store_folder):
+    nbtools.init("e", tags=["all"])
+    with nbtools.start_run("outer", tags=["first"], notes="why") as outer:
+        with nbtools.start_run("inner", nested=True) as inner:
+            nbtools.log_metrics({"m": 1})
+        nbtools.log_metrics({"m": 2})
+    assert (inner.parent.name, outer.parent) == ("outer", None)
+    assert [run.name for run in outer.children] == ["inner"]
+    assert (inner.get_metrics(), outer.get_metrics()) == ({"m": 1}, {"m": 2})
+    assert (outer.tags, outer.notes, inner.tags) == (["all", "first"], "why", ["all"])
+    assert [run.name for run in nbtools.Experiment("e").runs()] == ["inner", "outer"]
+
+
+def test_a_run_is_read_as_it_was_logged(store_folder):
+    nbtools.init("e", experiment_description="what it is about")
+    with nbtools.start_run("r") as run:
+        run.log_params({"depth": 3, "lr": 0.1})
+        for step in range(1, 4):
+            run.log_time_series_metrics({"loss": 1 / step}, step=step, wall_time=10.0 + step)
+        run.log_time_series_metrics({"acc": math.nan}, step=2, wall_time=20.0)
+        run.log_text("note", "hello")
+    found = nbtools.ExperimentRun("r", experiment="e")
+    assert found.state == "COMPLETE"
+    assert found.get_params() == {"depth": 3, "lr": 0.1}
+    frame = found.get_time_series_data_frame()
+    assert list(frame.columns) == ["step", "wall_time", "acc", "loss"]
+    assert list(frame["loss"]) == [1.0, 0.5, 1 / 3]
+    assert list(frame["wall_time"]) == [11.0, 20.0, 13.0]
+    assert [a.display_name for a in found.get_artifacts()] == ["note"]
+    assert [e.name for e in found.get_executions()] == ["e-r"]
+    assert found.get_logs() == ""
+    assert [e.name for e in nbtools.Experiment.list()] == ["e"]
+    assert nbtools.Experiment("e").description == "what it is about"
+    with pytest.raises(NotFound, match="no experiment 'nope'"):
+        nbtools.Experiment("nope")
+
+
+def test_tables_figures_texts_and_models_are_kept(store_folder):
+    import pandas as pd
+    import torch
+    from matplotlib.figure import Figure
+    from sklearn.linear_model import LinearRegression
+
+    with nbtools.start_run("r") as run:
+        for name, table in (
+            ("frame", pd.DataFrame({"a": [1, 2]})),
+            ("rows", [{"a": 1}, {"a": 2}]),
+            ("lists", {"a": [1, 2]}),
+        ):
+            assert pd.read_csv(run.log_table(name, table).path).to_dict("list") == {"a": [1, 2]}
+        figure = Figure()
+        figure.subplots().plot([1, 2])
+        assert run.log_figure("curve", figure).path.read_bytes().startswith(b"\x89PNG")
+        assert run.log_text("note", "grüß").path.read_text() == "grüß"
+        linear = torch.nn.Linear(2, 1)
+        kept = torch.load(run.log_model(linear, "net").path)
+        assert torch.equal(kept["weight"], linear.weight)
+        model = run.log_model(LinearRegression().fit([[0], [1]], [0, 2]), "line")
+        assert pickle.loads(model.path.read_bytes()).coef_ == pytest.approx([2.0])
+        for log, given in (
+            (run.log_table, ("t", [1])),
+            (run.log_table, ("t", {"a": [], "b": [1]})),
+            (run.log_figure, ("f", "x")),
+            (run.log_model, (lambda: 1,)),
+        ):
+            with pytest.raises(RequestError):
+                log(*given)
+    assert {a.schema_title for a in run.get_artifacts()} == {
+        "nbtools.Table", "nbtools.Figure", "nbtools.Text", "system.Model",
+    }  # fmt: skip
+
+
+def test_classification_metrics_are_kept_as_vertex_has_them():
+    with nbtools.start_run("r") as run:
+        nbtools.log_classification_metrics(
+            labels=["cat", "dog"], matrix=[[3, 1], [0, 4]], fpr=[0.0, 1.0], tpr=[0.5, 1.0],
+            threshold=[0.9, 0.1], display_name="val",
+        )  # fmt: skip
+        for bad in (
+            {},
+            {"labels": ["a"]},
+            {"labels": ["a"], "matrix": [[1, 2]]},
+            {"fpr": [0.1], "tpr": [0.1]},
+        ):
+            with pytest.raises(RequestError):
+                nbtools.log_classification_metrics(**bad)
+    (found,) = run.get_classification_metrics()
+    assert found["display_name"] == "val"
+    assert found["confusionMatrix"] == {
+        "annotationSpecs": [{"displayName": "cat"}, {"displayName": "dog"}],
+        "rows": [[3, 1], [0, 4]],
+    }
+    assert found["confidenceMetrics"][0] == {
+        "confidenceThreshold": 0.9, "recall": 0.5, "falsePositiveRate": 0.0,
+    }  # fmt: skip
+
+
+ABOUT = """
+import nbtools
+nbtools.start_run("r").end()
+"""
+
+
+def test_a_run_knows_what_it_was_made_of(store_folder, tmp_path):
+    def git(*words):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "train.py").write_text(ABOUT)
+    git("init", "-b", "main")
+    git("add", "train.py")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "one")
+    git("remote", "add", "origin", "https://me:secret@example.com/x.git")
+    (tmp_path / "train.py").write_text(ABOUT + "# changed\n")
+    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, check=True)
+    found = nbtools.ExperimentRun("r").about
+    assert found["git"]["branch"] == "main"
+    assert found["git"]["dirty"] is True
+    assert found["git"]["remote"] == "https://example.com/x.git"
+    assert len(found["git"]["commit"]) == 40
+    assert "train.py" in found["command"]
+    folder = Path(found["files"])
+    assert "+# changed" in (folder / "changes.patch").read_text()
+    assert any(line.startswith("pandas-") for line in (folder / "packages.txt").open())
 
 
 def test_artifacts_of_two_runs_are_kept_apart(store_folder, tmp_path):

@@ -94,6 +94,9 @@ def show_(run: str, experiment: str, json_: bool) -> None:
         click.echo(f"  tags     {', '.join(found.tags)}")
     for line in found.notes.splitlines():
         click.echo(f"  note     {show.text(line)}")
+    if git := found.about.get("git"):
+        changed = " and what was changed since" if git.get("dirty") else ""
+        click.echo(f"  commit   {git.get('commit', '')[:12]}{changed}")
     click.echo(f"  params   {show.values(found.params)}")
     click.echo(f"  metrics  {show.values(found.metrics)}")
     show.series(jobs, found.experiment, found.name)

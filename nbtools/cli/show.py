@@ -16,6 +16,7 @@ import click
 from nbtools.doctor import Finding
 from nbtools.jobs import Jobs
 from nbtools.nouns import Artifact, Job, run_id
+from nbtools.summaries import SYSTEM
 
 COLOURS = {"SUCCEEDED": "green", "COMPLETE": "green", "FAILED": "red", "CANCELLED": "yellow"}
 LONGEST = 80  #: characters of a value
@@ -118,8 +119,11 @@ def sparkline(numbers: Sequence[float], width: int = 40) -> str:
 
 
 def series(jobs: Jobs, experiment: str, run: str) -> None:
-    """Print each time series of a run as a sparkline with its first and last value."""
-    found = jobs.store.points(run_id(experiment, run))
+    """Print each time series of a run as a sparkline with its first and last value; those
+    of the machine, which are no results, are left out.
+    """
+    points_of = jobs.store.points(run_id(experiment, run))
+    found = {key: points for key, points in points_of.items() if not key.startswith(SYSTEM)}
     width = max(map(len, found), default=0)
     for key, points in found.items():
         numbers = [point[2] for point in points]

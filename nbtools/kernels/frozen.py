@@ -38,7 +38,10 @@ else:
     forked, loading, wire = _beside("forked"), _beside("loading"), _beside("wire")
 
 #: packages whose threads a kernel has anyway, and gets anew when it goes on.
-OWN = ("ipykernel", "IPython", "zmq", "_nbtools_", "debugpy", "pydevd", "_pydevd_bundle")
+OWN = (
+    "ipykernel", "IPython", "zmq", "_nbtools_", "debugpy", "pydevd", "_pydevd_bundle",
+    "nbtools.logbook", "nbtools.about",
+)  # fmt: skip
 #: seconds for the fork that tries whether parallel work survives one.
 PATIENCE = 3.0
 

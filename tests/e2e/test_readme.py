@@ -29,6 +29,15 @@ def test_mini_is_true(tmp_path):
     assert (tmp_path / "results/note.txt").read_text() == "done"
 
 
+def test_the_page_on_tracking_is_true(tmp_path):
+    text = (ROOT / "docs/tracking.md").read_text()
+    (tmp_path / "page.py").write_text(
+        "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    )
+    environ = {**os.environ, "NBTOOLS_STORE": str(tmp_path / "store")}
+    subprocess.run([sys.executable, "page.py"], cwd=tmp_path, env=environ, check=True)
+
+
 def test_the_readme_names_commands_that_exist():
     from nbtools.cli import COMMANDS
 
@@ -42,7 +51,7 @@ def test_the_readme_names_commands_that_exist():
 def masked(text):
     """The lines of a summary without what differs from run to run and from machine to machine."""
     for pattern, mask in (
-        (r"train-\d{8}-\d{6}-\w{4}", "JOB"),
+        (r"train-\d{8}-\d{6}-\w{8}", "JOB"),
         (r"(?m)^(  )\S*nbtools ", r"\1nbtools "),
         (r"device_used=\w+", "device_used=DEVICE"),
         (r"[▁-█]+", "BARS"),

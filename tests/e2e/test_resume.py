@@ -10,6 +10,7 @@ from nbtools.batch import run_many
 from nbtools.errors import NotebookFailed, StateError
 from nbtools.request import Request
 from nbtools.states import JobState
+from nbtools.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +57,26 @@ def test_a_checkpoint_is_gone_on_from_in_the_very_state(stopped, tmp_path):
     assert (new.experiment, new.run) == (old.experiment, old.run)
     with pytest.raises(StateError, match="nothing to go on with"):
         new.resume()
+
+
+def test_a_run_is_logged_to_on_from_a_checkpoint(make_notebook, tmp_path, store_folder):
+    notebook = make_notebook(
+        "work.ipynb",
+        "import nbtools, pathlib\nnbtools.log_time_series_metrics({'x': 1.0}, step=1)",
+        "assert pathlib.Path('flag').exists()",
+        "nbtools.log_time_series_metrics({'x': 2.0}, step=2)\n"
+        "nbtools.log_metrics({'done': 1})\nnbtools.output_path('note.txt').write_text('new')",
+    )
+    with pytest.raises(NotebookFailed) as caught:
+        nbtools.run(notebook, checkpoint="cells")
+    (tmp_path / "flag").touch()
+    new = caught.value.job.resume().wait()
+    assert new.state is JobState.SUCCEEDED, new.error
+    assert "in the state it had there" in new.note
+    assert new.outputs["note.txt"].read_text() == "new"
+    assert new.outputs["done"] == 1
+    store = Store(store_folder)
+    assert [p[2] for p in store.points(f"{new.experiment}-{new.run}")["x"]] == [1.0, 2.0]
 
 
 def test_only_tagged_cells_keep_their_state(stopped, tmp_path, make_notebook):
