@@ -12,6 +12,8 @@ from nbtools.errors import RequestError
 from nbtools.jobs import Jobs
 from nbtools.runs import find_run
 
+WIDEST = 40  #: characters of a value beside others
+
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
@@ -35,7 +37,7 @@ def compare(runs: tuple[str, ...], experiment: str, all_: bool, json_: bool) -> 
     if json_:
         show.as_json({name: dict(zip(heads, row, strict=True)) for name, row in table.items()})
         return
-    rows = [[name, *map(show.cell, row)] for name, row in table.items()]
+    rows = [[name, *(_cut(show.cell(value)) for value in row)] for name, row in table.items()]
     show.table(["", *heads], rows, "nothing differs")
     if rest := len(everything) - len(table):
         click.echo(f"{rest} the same: --all shows them")
@@ -109,6 +111,11 @@ def report(
     )
     _write(output, page.encode(errors="xmlcharrefreplace"))
     click.echo(f"{len(found)} runs in {show.short(str(Path(output).absolute()))}")
+
+
+def _cut(text: str) -> str:
+    """As much of a value as leaves room for the others; a command or a cell may be long."""
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
 
 
 def _write(output: str, data: bytes) -> None:
