@@ -20,7 +20,8 @@ LAYERS = [
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
-        "damage", "logbook", "sampling", "mount", "clauses", "filters", "terms", "removal",
+        "damage", "logbook", "sampling", "mount", "clauses", "filters", "grammar",
+        "terms", "removal",
         "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
         "limits", "runner", "rehearsal", "report",

@@ -338,6 +338,22 @@ def test_a_thousand_alternatives_are_no_matter(store):
     assert {c.name for c in store.select(Context, filter=text)} == {"e1", "e2"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        " OR ".join(["metadata.a!=1"] * 1700),
+        " AND ".join(["metadata.'a\"'!=1"] * 1300),
+        'name="' + "?" * 4_990 + '*"',
+        'name="' + "a*" * 2_400 + '"',
+        'name="' + "😀" * 4_990 + '*"',
+        "metadata" + ".'\"'" * 20 + "=1",
+        "metadata" + ".a" * 20 + "=1",
+    ],
+)
+def test_the_longest_filter_is_no_matter(store, text):
+    assert store.select(Context, filter=text) == []
+
+
 def test_what_a_filter_says_is_bound_and_never_part_of_the_sql(store):
     for text in ('name="x\' OR 1=1 --"', 'metadata."a\') OR 1=1 --"=1', "metadata.'?1'=1"):
         assert store.select(Context, filter=text) == []

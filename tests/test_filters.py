@@ -3,6 +3,8 @@
 import warnings
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nbtools import filters
 from nbtools.errors import RequestError
@@ -112,6 +114,8 @@ REFUSED = [
     ("metadata.a = 1x", Context, 14, "a number, a text in quotes"),
     ('metadata."$float" = "nan"', Context, 10, "another key"),
     ("metadata.tags[0] = 1", Context, 14, "an operator"),
+    ('name = "a\0"', Context, 10, "no NUL"),
+    (f"metadata{'.a' * 21} = 1", Context, 51, "at most 20 keys before this"),
     ('parent_contexts = "a"', Context, 17, "':' behind parent_contexts"),
     ('parent_contexts:"a*"', Context, 17, "a context's name in quotes, without *"),
     ('parent_contexts:"a",', Context, 21, "a context's name in quotes"),
@@ -170,8 +174,10 @@ def test_levels_that_are_only_shown_count_too():
 
 
 def test_a_filter_has_an_end():
-    with pytest.raises(RequestError, match="at most 20000 characters: this has 30008"):
+    with pytest.raises(RequestError, match="at most 30000 characters: this has 30008"):
         filters.parse(f'name = "{"a" * 29_999}"', Context)
+    with pytest.raises(RequestError, match="character 8: expected a text of at most 5000 char"):
+        filters.parse(f'name = "{"a" * 5_001}"', Context)
 
 
 def test_a_blank_filter_holds_for_everything():
@@ -183,6 +189,33 @@ def test_a_filter_that_was_read_is_for_one_kind():
     assert filters.parsed(read, Context) is read
     with pytest.raises(RequestError, match="is for contexts: read it for artifacts"):
         filters.parsed(read, Artifact)
+
+
+TOKENS = st.sampled_from([
+    "name", "display_name", "state", "create_time", "metadata", "metadata.a", ".", "a-b", ".b",
+    ".number_value", ".string_value", '"k"', "'k'", '"a*"', '"', "\\", "=", "!=", "<", ">=", ":",
+    "(", ")", "AND", "OR", "NOT", "-", ",", " ", "1", "-2.5e3", "9" * 5000, "1e999", "true",
+    "RUNNING",
+    "in_context", "parent_contexts", '"2020-01-01T00:00:00Z"', "é", "\ud800", "*", "nan", "\n",
+])  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(TOKENS, max_size=12).map("".join), st.sampled_from([Context, Execution, Artifact]))
+def test_any_text_is_read_or_refused_in_one_sentence(text, kind):
+    try:
+        shown = filters.canonical(text, kind)
+    except RequestError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 1000
+    else:
+        assert filters.canonical(shown, kind) == shown
+
+
+def test_a_long_filter_is_not_repeated_whole():
+    with pytest.raises(RequestError) as caught:
+        filters.parse(" AND ".join(['name = "a"'] * 600) + " AND", Context)
+    assert len(str(caught.value)) < 500
 
 
 def test_orders_are_read():

@@ -16,7 +16,7 @@ SIDE: Final = 70
 FEW: Final = 5
 MOST_WORDS: Final = 20  #: of an axis of words; what comes after lies on one place
 #: colours from the lowest to the highest metric.
-RAMP: Final = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (230, 200, 30))
+RAMP: Final = ((110, 64, 170), (59, 110, 180), (33, 160, 150), (94, 200, 98), (225, 190, 30))
 NONE: Final = "not given"
 
 
