@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nbtools.lineage import digest
-from nbtools.nouns import JOB, Artifact, Execution, Job
+from nbtools.nouns import JOB, Artifact, Context, Execution, Job, run_id
 from nbtools.request import Plan
 from nbtools.states import JobState
 from nbtools.store import Store
@@ -46,7 +46,8 @@ def find(store: Store, fingerprint: str) -> Job | None:
             continue
         job = Job.of(execution)
         notebook = Path(job.folder) / f"{Path(job.notebook).stem}.ipynb"
-        if job.state is JobState.SUCCEEDED and notebook.exists():
+        run = store.find(Context, run_id(job.experiment, job.run))  # may have been deleted
+        if job.state is JobState.SUCCEEDED and notebook.exists() and run:
             return job
     return None
 

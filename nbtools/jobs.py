@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nbtools import lineage, registry
 from nbtools.errors import NbtoolsError, NotebookFailed, NotFound, RequestError, StateError
 from nbtools.executor import Observation
-from nbtools.nouns import JOB, NOTEBOOK, REPORT, Execution, Job, run_id, utc_now
+from nbtools.nouns import JOB, NOTEBOOK, REPORT, Context, Execution, Job, run_id, utc_now
 from nbtools.outputs import Outputs
 from nbtools.runs import close_run, find_context, open_run
 from nbtools.settings import Settings
@@ -200,8 +200,9 @@ class Jobs:
 
         path = Path(job.folder) / f"{Path(job.notebook).stem}.html"
         write_report(nbformat.read(outputs.notebook, as_version=4), path, path.stem)
-        if job.state.final:
-            self._left(job.name, "report", REPORT, path, run_id(job.experiment, job.run))
+        context = run_id(job.experiment, job.run)
+        if job.state.final and self.store.find(Context, context):  # else the run was deleted
+            self._left(job.name, "report", REPORT, path, context)
         return path
 
     # -- inside ---------------------------------------------------------------------

@@ -162,6 +162,10 @@ class Run:
     metrics: Mapping[str, Any]  #: what came out: the last value of each
     job: str = ""  #: the job that opened it, if any
     error: str = ""  #: why it ended early, if it did
+    tags: tuple[str, ...] = ()  #: what people call it by, in the order they were given
+    notes: str = ""  #: what people say about it
+    parent: str = ""  #: the run of the same experiment that it is a part of, if any
+    about: Mapping[str, Any] = field(default_factory=dict)  #: what it was executed with
     create_time: datetime | None = None  #: UTC
     update_time: datetime | None = None  #: UTC
 
@@ -177,6 +181,10 @@ class Run:
             metrics=meta.get("_metrics", {}),
             job=meta.get("_job", ""),
             error=meta.get("_error", ""),
+            tags=tuple(meta.get("_tags", ())),
+            notes=meta.get("_notes", ""),
+            parent=meta.get("_parent", ""),
+            about=meta.get("_about", {}),
             create_time=context.create_time,
             update_time=context.update_time,
         )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtools.errors import AlreadyExists, NotFound, RequestError
 from nbtools.nouns import EXPERIMENT, RUN, Context, Run, run_id
 from nbtools.states import ExecutionState
 from nbtools.store import Store
+
+if TYPE_CHECKING:
+    from nbtools.terms import Filter
 
 
 def open_run(
@@ -99,13 +102,18 @@ def close_run(store: Store, context: str, state: ExecutionState, error: str, now
     store.amend(Context, context, lambda c: replace(c, metadata={**c.metadata, **end}), now)
 
 
-def list_runs(store: Store, now: datetime, experiment: str = "") -> list[Run]:
-    """The runs of an experiment, or all, newest first. Raises NotFound."""
+def list_runs(
+    store: Store, now: datetime, experiment: str = "", filter: str | Filter = ""
+) -> list[Run]:
+    """The runs of an experiment, or all, that a filter holds for, newest first. Raises
+    NotFound, or RequestError when the filter is wrong.
+    """
     store.drain(now)
-    found = store.find(Context, experiment) if experiment else None
-    if experiment and (found is None or found.schema_title != EXPERIMENT):
+    outer = store.find(Context, experiment) if experiment else None
+    if experiment and (outer is None or outer.schema_title != EXPERIMENT):
         raise NotFound(f"no experiment {experiment!r}: `nbtools runs list` shows what there is")
-    return [Run.of(context) for context in store.select(Context, RUN, parent=experiment)]
+    found = store.select(Context, RUN, parent=experiment, filter=filter)
+    return [Run.of(context) for context in found]
 
 
 def find_run(store: Store, now: datetime, name: str, experiment: str = "") -> Run:

@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbtools import mount
 from nbtools.damage import damaged, reason
@@ -28,6 +28,9 @@ from nbtools.nouns import RUN, Context, Event, stamp
 from nbtools.points import Point, Points
 from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
 from nbtools.summaries import Summaries, Table
+
+if TYPE_CHECKING:
+    from nbtools.terms import Filter
 
 T = TypeVar("T")
 
@@ -169,17 +172,19 @@ class Store:
         display_name: str = "",
         prefix: str = "",
         uri: str = "",
+        filter: str | Filter = "",
+        order_by: str = "",
         limit: int = -1,
     ) -> list[Record]:
-        """Records that fit everything given, newest first.
+        """Records that fit everything given, newest first or as `order_by` says.
 
         `parent` is the context that a context is a child of, `context` the one that an
-        execution or artifact is associated with, `prefix` how a name begins.
+        execution or artifact is associated with, `prefix` how a name begins. Raises
+        RequestError when `filter` or `order_by` (see `filters.py`) is wrong.
         """
         joins, wheres, values = "", ["1"], list[Any]()
-        edge = ("children", "child", "parent", parent)
+        noun, edge = kind.__name__.lower(), ("children", "child", "parent", parent)
         if context:
-            noun = kind.__name__.lower()
             edge = (f"context_{noun}s", noun, "context", context)
         if edge[3]:
             joins = f"JOIN {edge[0]} AS e ON e.{edge[1]} = t.name AND e.{edge[2]} = ?"
@@ -198,9 +203,16 @@ class Store:
         if prefix:
             wheres.append("substr(t.name, 1, ?) = ?")
             values.extend((len(prefix), prefix))
+        order = ""
+        if filter or order_by:
+            from nbtools import clauses  # here: few commands need the language
+
+            clause, order, bound = clauses.of(kind, filter, order_by)
+            wheres.append(clause)
+            values.extend(bound)
         rows = self._execute(
             f"SELECT t.* FROM {TABLES[kind]} AS t {joins} WHERE {' AND '.join(wheres)} "
-            "ORDER BY t.create_time DESC, t.name DESC LIMIT ?",
+            f"ORDER BY {order}t.create_time DESC, t.name DESC LIMIT ?",
             *values,
             limit,
         )

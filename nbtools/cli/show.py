@@ -78,6 +78,13 @@ def value(item: object) -> str:
     return said if len(said) <= LONGEST else f"{said[: LONGEST - 3]}..."
 
 
+def cell(item: object) -> str:
+    """What stands in a table's cell; nothing for what is not there."""
+    if item is None:
+        return ""
+    return when(item) if isinstance(item, datetime) else value(item)
+
+
 def values(named: Mapping[str, object]) -> str:
     """Params or metrics in one line."""
     return "  ".join(f"{text(k)}={value(v)}" for k, v in named.items()) or "none"
@@ -136,15 +143,19 @@ def summary(jobs: Jobs, job: Job) -> None:
     from nbtools.nouns import Context, Run
 
     jobs.store.drain(jobs.clock())
-    run = Run.of(jobs.store.get(Context, run_id(job.experiment, job.run)))
+    context = jobs.store.find(Context, run_id(job.experiment, job.run))
     took = seconds(job.seconds(jobs.clock()))
     click.echo(f"{state(job.state)}  {job.name}  after {took}")
     if job.error:
         click.secho(text(job.error), fg="red")
     if job.note:
         click.echo(f"  {job.note}")
-    click.echo(f"  params   {values(run.params)}")
-    click.echo(f"  metrics  {values(run.metrics)}")
+    if context is None:
+        click.echo(f"  its run {job.run} was deleted")
+    else:
+        run = Run.of(context)
+        click.echo(f"  params   {values(run.params)}")
+        click.echo(f"  metrics  {values(run.metrics)}")
     series(jobs, job.experiment, job.run)
     left = artifacts(jobs, job.experiment, job.run)
     width = max((len(a.display_name) for a in left), default=0)
