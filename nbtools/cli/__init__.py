@@ -28,7 +28,7 @@ COMMANDS = {
     "jobs": ("jobs:jobs", "List, show, cancel and resume jobs."),
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
-    "runs": ("runs:runs", "List and show experiment runs."),
+    "runs": ("runs:runs", "List, show and import experiment runs."),
     "kernels": ("kernels:kernels", "List, warm up and stop the processes that fork kernels."),
     "clean": ("clean:clean", "Strip outputs from notebooks, or check that they are stripped."),
     "git": ("git:git", "Keep notebooks clean in git: filter, merge, diff, checks."),

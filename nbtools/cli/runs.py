@@ -1,17 +1,21 @@
-"""`nbtools runs list|show`."""
+"""`nbtools runs list|show`; `import` is in `runs_import.py`."""
 
 from __future__ import annotations
 
 import click
 
 from nbtools.cli import show
+from nbtools.cli.runs_import import import_
 from nbtools.jobs import Jobs
 from nbtools.runs import find_run, list_runs
 
 
-@click.group(short_help="List and show experiment runs.")
+@click.group(short_help="List, show and import experiment runs.")
 def runs() -> None:
-    """List and show experiment runs. RUN is a name, its beginning, or `last`."""
+    """List, show and import experiment runs. RUN is a name, its beginning, or `last`."""
+
+
+runs.add_command(import_)
 
 
 @runs.command("list")
