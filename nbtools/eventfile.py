@@ -51,6 +51,7 @@ class Events:
     first: float = 0.0  #: wall time of the first event, seconds since the epoch; 0: none
     last: float = 0.0  #: wall time of the last event
     positions: dict[Path, int] = field(default_factory=dict)  #: the byte behind what was taken
+    block: int = BLOCK  #: bytes read at once
     #: tag -> the plugin it belongs to: said with the first value only
     _plugins: dict[str, str] = field(default_factory=dict)
     #: the bytes between an ordinary event's step and its value -> where the point goes
@@ -68,7 +69,7 @@ class Events:
         position = self.positions.get(path, 0)
         with path.open("rb") as file:
             file.seek(position)
-            rest, block = b"", file.read(BLOCK)
+            rest, block = b"", file.read(self.block)
             while block:
                 buffer = rest + block
                 done = 0
@@ -81,7 +82,7 @@ class Events:
                 position += done
                 rest = buffer[done:]
                 # A record longer than a block: twice as much each time, not a block at a time.
-                block = file.read(max(BLOCK, len(rest)))
+                block = file.read(max(self.block, len(rest)))
         self.positions[path] = position
         return len(rest)
 

@@ -65,7 +65,7 @@ class Importer(Protocol):
         """Whether this tracker's history lies at `path`, a file or a folder."""
 
     def runs(self, path: Path, remarks: Remarks) -> Iterator[ImportedRun]:
-        """Each run there; one that was continued may come in parts, oldest first.
+        """Each run there, once; one that was continued with all of its parts.
 
         Counts in `remarks` what is left out. Raises RequestError when what lies there
         cannot be read at all, and OSError.

@@ -94,6 +94,6 @@ def import_runs(
         new=intake.new,
         points=intake.points,
         files=intake.files,
-        experiments=Counter(intake.taken.values()),
+        experiments=dict(Counter(intake.taken.values())),
         remarks={text: count for text, count in intake.remarks.items() if count},
     )

@@ -17,6 +17,7 @@ from nbtools import lineage
 from nbtools.errors import AlreadyExists
 from nbtools.importer import ImportedFile, ImportedRun, Point, Remarks
 from nbtools.loggable import LAST_STEP
+from nbtools.metadata import dumps
 from nbtools.nouns import (
     EXPERIMENT,
     MAX_RUN_ID,
@@ -150,7 +151,7 @@ class Intake:
 
     def _describe(self, context: str, run: ImportedRun, series: Mapping[str, list[Point]]) -> None:
         """Params, metrics, state, tags: the tracker's where it has them, else what is here."""
-        last = {key: points[-1][2] for key, points in series.items() if points}
+        last = {key: points[-1][2] for key, points in series.items() if key}
         ends = {"start_time": stamp(run.start_time), "end_time": stamp(run.end_time)}
         source = {
             "tool": self.tool, "id": run.id, "experiment": run.experiment, **ends, **run.about
@@ -163,11 +164,11 @@ class Intake:
             meta["_state"], meta["_error"] = str(run.state), run.error
             meta["_tags"] = list(dict.fromkeys([*meta.get("_tags", []), *run.tags]))
             meta["_notes"] = meta.get("_notes") or run.notes
-            # Of a run that comes in parts the first one knows when it began.
-            begun = meta.get("_source", {}).get("start_time") or source["start_time"]
-            meta["_source"] = {**meta.get("_source", {}), **source, "start_time": begun}
+            meta["_source"] = source
             meta["_source_name"] = run.name
-            return replace(old, metadata=meta)
+            # As text: a NaN is unlike itself, and what has not changed is to stay as it is.
+            same = dumps(meta) == dumps(old.metadata)
+            return old if same else replace(old, metadata=meta)
 
         self.store.amend(Context, context, change, self.now)
         self.store.amend(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def _files(kept: Kept, root: Path, remarks: Remarks) -> Iterable[ImportedFile]:
         yield from files_below(folder, remarks)
     elif not _is_local(kept.artifacts):
         remarks[ELSEWHERE] += 1
-    elif _folder(str(_path_of(kept.artifacts).parent.parent), root, least=1) is None:
+    elif not _is_there(_path_of(kept.artifacts).parents[2:3], root):
         remarks[MOVED] += 1  # else it has logged none: MLflow makes the folder with the first
     for name, uri in kept.models:
         model = _folder(uri, root)
@@ -99,20 +99,25 @@ def _files(kept: Kept, root: Path, remarks: Remarks) -> Iterable[ImportedFile]:
 
 
 def _folder(uri: str, root: Path, least: int = 2) -> Path | None:
-    """The local folder of a URI: where it says, or at the same place below `root`.
+    """The local folder of a URI: at the same place below `root`, or where it says.
 
     A history that was moved or copied still says where it was made. `least` is how many of
     the names at the end of that must agree.
     """
     path = _path_of(uri)
-    if _is_local(uri) and path.is_dir():
-        return path
     parts = path.parts
-    for length in range(min(len(parts), 6), least - 1, -1):  # mlruns, experiment, models, id, artifacts
+    for length in range(
+        min(len(parts), 6), least - 1, -1
+    ):  # mlruns, experiment, models, id, artifacts
         for base in (root, root / "mlruns", root / "mlartifacts"):
             if (found := base.joinpath(*parts[-length:])).is_dir():
                 return found
-    return None
+    return path if _is_local(uri) and path.is_dir() else None
+
+
+def _is_there(roots: Sequence[Path], root: Path) -> bool:
+    """Whether the folder of all artifacts is where MLflow says, or at or below `root`."""
+    return any(f.name == root.name or _folder(str(f), root, least=1) is not None for f in roots)
 
 
 def _is_local(uri: str) -> bool:
