@@ -37,7 +37,11 @@ def runs(folder: Path, remarks: Remarks) -> Iterator[ImportedRun]:
                 remarks[mlflow_run.DELETED] += 1
                 continue
             found = tuple(models.pop(str(meta["run_id"]), ()))
-            kept = _kept(run, meta, str(experiment["name"]), found, remarks)
+            try:
+                kept = _kept(run, meta, str(experiment.get("name", place.name)), found, remarks)
+            except (ValueError, TypeError, IndexError):  # it says what MLflow would not
+                remarks[UNREADABLE] += 1
+                continue
             yield mlflow_run.imported(kept, folder, remarks)
         remarks[mlflow_run.LOOSE_MODELS] += sum(map(len, models.values()))
 
@@ -54,7 +58,7 @@ def _ordered(place: Path, remarks: Remarks) -> list[tuple[Path, dict[str, Any]]]
         else:
             found.append((run, meta))
     remarks["traces"] += sum(1 for _ in place.glob("traces/*"))
-    return sorted(found, key=lambda pair: pair[1].get("start_time") or 0)
+    return sorted(found, key=lambda pair: str(pair[1].get("start_time")))
 
 
 def _kept(
@@ -68,8 +72,8 @@ def _kept(
         status=list(STATES)[int(meta.get("status") or 1) - 1],
         name=str(meta.get("run_name") or ""),
         user=str(meta.get("user_id") or ""),
-        start=meta.get("start_time"),
-        end=meta.get("end_time"),
+        start=float(meta.get("start_time") or 0),
+        end=float(meta.get("end_time") or 0),
         artifacts=str(meta.get("artifact_uri") or run / "artifacts"),
         params=_texts(run / "params"),
         points={key: _points(text, remarks) for key, text in _texts(run / "metrics").items()},

@@ -229,7 +229,10 @@ def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
 def _drop(tree: dict[str, Any], path: list[str]) -> None:
     """Remove what is at `path`, if it is there."""
     for part in path[:-1]:
-        tree = tree.get(part, {})
+        below = tree.get(part)
+        if not isinstance(below, dict):
+            return
+        tree = below
     tree.pop(path[-1], None)
 
 

@@ -129,9 +129,11 @@ def test_lines_and_files_that_are_damaged_are_counted(tmp_path):
     loss.write_text(loss.read_text() + "1795451655993 what 0\n1795451655993\n1795451655994 0.5\n")
     meta = next(p for p in folder.glob("mlruns/*/*/meta.yaml") if "fold 1" in p.read_text())
     meta.write_text("a: [")
+    meta = next(p for p in folder.glob("mlruns/*/*/meta.yaml") if "killed" in p.read_text())
+    meta.write_text(meta.read_text().replace("status: 5", "status: 99"))
     runs, remarks = read(folder)
     assert remarks["lines of metrics that are no points"] == 2
-    assert remarks["folders of runs whose meta.yaml is missing or damaged"] == 1
+    assert remarks["folders of runs whose meta.yaml is missing or damaged"] == 2
     assert by_name(runs)["Wide & deep", "COMPLETE"].series["no step"][-1] == (
         0, 1795451655.994, 0.5,
     )  # fmt: skip

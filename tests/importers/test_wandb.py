@@ -183,7 +183,8 @@ def test_config_values_that_were_removed_are_gone(tmp_path):
     def put(*names):
         return field(5, field(1, b"".join(field(2, n) for n in names) + field(16, b"1")))
 
-    removed = field(5, field(2, field(2, b"a") + field(2, b"b")) + field(2, field(1, b"nope")))
+    removed = field(5, field(2, field(2, b"a") + field(2, b"b")) + field(2, field(1, b"nope"))
+                    + field(2, field(2, b"a") + field(2, b"c") + field(2, b"d")))  # fmt: skip
     log = write(tmp_path / "r" / "run-x.wandb", put(b"a", b"b"), put(b"a", b"c"), removed)
     (run,) = WandB().runs(log, Counter())
     assert run.params == {"a.c": 1}
