@@ -1,6 +1,8 @@
 """Runs of other trackers in the store: their names, what is kept, what is counted."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -270,6 +272,42 @@ def test_a_run_is_written_as_a_whole(store, take):
     with pytest.raises(RequestError, match="JSON"):
         take(a_run(series={"x": [(1, 0.0, 0.0), (2, 0.0, 0.0)]}, about={"odd": {1, 2}}))
     assert store.select(Context) == []
+
+
+KILLED = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from nbtools.importer import ImportedRun
+from nbtools.intake import Intake
+from nbtools.states import ExecutionState
+from nbtools.store import Store
+
+class Deadly(dict):
+    def items(self):
+        os.kill(os.getpid(), 9)
+
+intake = Intake(Store(Path(sys.argv[1])), "mlflow", "", datetime(2031, 1, 2, tzinfo=UTC))
+for number in range(4):
+    intake.take(ImportedRun(
+        id=str(number), experiment="Digits", name=f"r{number}", state=ExecutionState.COMPLETE,
+        series=Deadly() if number == 3 else {"x": [(1, 0.0, 1.0), (2, 0.0, 2.0)]},
+    ))
+"""
+
+
+def test_an_import_that_was_killed_is_continued(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "store")]
+    assert subprocess.run(command, check=False).returncode == -9
+    store = Store(tmp_path / "store")
+    assert names(store) == ["r0", "r1", "r2"]  # of the fourth there is nothing
+    intake = Intake(store, "mlflow", "", NOW)
+    for number in range(4):
+        points = [(1, 0.0, 1.0), (2, 0.0, 2.0)]
+        intake.take(a_run(str(number), name=f"r{number}", series={"x": points}))
+    assert (intake.new, intake.points) == (1, 2)
+    assert names(store) == ["r0", "r1", "r2", "r3"]
+    assert store.check() == ""
 
 
 def test_what_is_not_there_or_no_history_is_told(tmp_path, store):

@@ -1,5 +1,6 @@
 """W&B's folders of offline runs, as its own package writes them."""
 
+import json
 import math
 import struct
 import zlib
@@ -13,12 +14,11 @@ from nbtools.importers.wandb_log import NO_END
 from nbtools.importing import import_runs
 from nbtools.nouns import Context, utc_now
 from nbtools.store import Store
-from tests import histories
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return histories.wandb(tmp_path_factory.mktemp("wandb"))
+def folder(wandb_history):
+    return wandb_history
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,21 @@ def test_one_run_can_be_named_by_its_folder_or_its_log(folder):
     for path in (log, log.parent):
         (run,) = WandB().runs(path, Counter())
         assert run.id == "Digits/continued"
+
+
+def test_wandbs_own_messages_agree(folder, full):
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (log,) = folder.glob(f"wandb/*/run-{full.id.partition('/')[2]}.wandb")
+    records = [Record.FromString(data) for data in recordlog.records(log)]
+    assert [record.num for record in records] == list(range(1, len(records) + 1))  # none missing
+    loss = [
+        (record.history.step.num, json.loads(item.value_json))
+        for record in records
+        for item in record.history.item
+        if [item.key, *item.nested_key] in (["loss"], ["", "loss"])
+    ]
+    assert loss == [(p[0], p[2]) for p in full.series["loss"]]
 
 
 # -- logs of other versions, and damage ------------------------------------------------------
