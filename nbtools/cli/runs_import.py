@@ -13,12 +13,10 @@ from nbtools.cli import show
 @click.command("import")
 @click.argument("path", type=click.Path())
 @click.option("--experiment", default="", help="Put all runs into this one; else each keeps its.")
-@click.option(
-    "--from", "tool", default="", type=click.Choice(["", *registry.IMPORTERS]), show_default=False,
-    help="Whose history it is; guessed when not given.",
-)  # fmt: skip
+@click.option("--from", "tool", type=click.Choice(list(registry.IMPORTERS)),
+              help="Whose history it is; guessed when not given.")  # fmt: skip
 @click.option("--json", "json_", is_flag=True, help="Print for machines.")
-def import_(path: str, experiment: str, tool: str, json_: bool) -> None:
+def import_(path: str, experiment: str, tool: str | None, json_: bool) -> None:
     """Bring the runs that another tracker keeps at PATH into the store.
 
     PATH is MLflow's `mlflow.db` or `mlruns`, a `wandb` folder, a folder of TensorBoard's event
