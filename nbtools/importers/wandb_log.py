@@ -6,15 +6,15 @@ type, older ones as JSON, and both are understood here whichever is installed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nbtools.importer import ImportedFile, ImportedRun, Point, Remarks
 from nbtools.importers.values import files_below, flat, time_of
-from nbtools.protowire import Value, double, fields, message, signed, text
+from nbtools.importers.wandb_item import Items
+from nbtools.protowire import fields, message, signed, text
 from nbtools.states import ExecutionState
 
 #: numbers of the fields of `Record` that are read
@@ -48,6 +48,7 @@ class Log:
     summary: dict[str, Any] = field(default_factory=dict)
     series: dict[str, list[Point]] = field(default_factory=dict)
     artifacts: list[ImportedFile] = field(default_factory=list)
+    items: Items = field(default_factory=Items)
 
     @property
     def id(self) -> str:
@@ -116,16 +117,16 @@ class Log:
         """A change of the config or the summary: values set, and values removed."""
         for number, item in fields(data):
             if number == 1:
-                _put(known, *_item(message(item)))
+                _put(known, *self.items.read(message(item)))
             elif number == 2:
-                _drop(known, _item(message(item))[0])
+                _drop(known, self.items.read(message(item))[0])
 
     def _history(self, data: bytes) -> None:
         """One step: every value that is a number becomes a point, media are counted."""
         step, values = 0, dict[str, Any]()
         for number, content in fields(data):
             if number == 1:
-                _put(values, *_item(message(content)))
+                _put(values, *self.items.read(message(content)))
             elif number == 2:
                 step = signed(dict(fields(message(content))).get(1, 0))
         step = int(values.get("_step", step))
@@ -203,20 +204,7 @@ class Log:
         )
 
 
-def _item(data: bytes) -> tuple[list[str], Any]:
-    """(the parts of its name, its value) of an item of config, summary or history."""
-    path, value, typed = list[str](), None, False
-    for number, content in fields(data):
-        if number in (1, 2):
-            path.append(text(content))
-        elif number == 16 and not typed:
-            value = _json(content)
-        elif number in _TYPED:
-            value, typed = _TYPED[number](content), True
-    return path or [""], value
-
-
-def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     """Set the value at `path` in dicts in each other."""
     for part in path[:-1]:
         below = tree.get(part)
@@ -226,7 +214,7 @@ def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _drop(tree: dict[str, Any], path: list[str]) -> None:
+def _drop(tree: dict[str, Any], path: tuple[str, ...]) -> None:
     """Remove what is at `path`, if it is there."""
     for part in path[:-1]:
         below = tree.get(part)
@@ -243,23 +231,3 @@ def _without_media(tree: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in tree.items()
         if not key.startswith("_") and not (isinstance(value, Mapping) and "_type" in value)
     }
-
-
-def _json(content: Value) -> Any:
-    return json.loads(message(content))  # its errors are ValueErrors
-
-
-def _zigzag(content: Value) -> int:
-    number = signed(content) & (1 << 64) - 1
-    return number >> 1 ^ -(number & 1)
-
-
-#: fields of an item whose value has its type -> how it is read
-_TYPED: dict[int, Callable[[Value], Any]] = {
-    3: lambda _: None,
-    4: bool,
-    5: _zigzag,
-    6: double,
-    7: text,
-    8: _json,
-}
