@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from nbtools.executor import Executor
+    from nbtools.importer import Importer
 
 EXECUTORS = {"local": "nbtools.executors.local:LocalExecutor"}
+#: whose history can be moved here; in this order it is looked for.
+IMPORTERS = {
+    "mlflow": "nbtools.importers.mlflow:MLflow",
+    "wandb": "nbtools.importers.wandb:WandB",
+    "trackio": "nbtools.importers.trackio:Trackio",
+    "tensorboard": "nbtools.importers.tensorboard:TensorBoard",
+}
 
 #: import name -> what to give pip.
 PIP = {"pandas": "pandas", "matplotlib": "matplotlib"}
@@ -26,6 +34,15 @@ def executor(name: str) -> Executor:
         raise RequestError(f"no executor {name!r}: there is {', '.join(EXECUTORS)}")
     module, _, attribute = EXECUTORS[name].partition(":")
     made: Executor = getattr(import_module(module), attribute)()
+    return made
+
+
+def importer(name: str) -> Importer:
+    """The importer of that name."""
+    if name not in IMPORTERS:
+        raise RequestError(f"no importer {name!r}: there is {', '.join(IMPORTERS)}")
+    module, _, attribute = IMPORTERS[name].partition(":")
+    made: Importer = getattr(import_module(module), attribute)()
     return made
 
 

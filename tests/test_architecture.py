@@ -24,13 +24,15 @@ LAYERS = [
         "terms", "removal",
         "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
-        "limits", "runner", "rehearsal", "report",
+        "limits", "runner", "rehearsal", "report", "importer", "importers", "eventfile",
+        "protowire", "tensorproto",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
         "experiments", "experiment", "experiment_run", "open_run", "about", "autolog", "keepsake",
         "frame", "runs", "columns", "comparison", "curation", "export", "figures", "importance",
         "runs_page", "loggable", "lineage", "card", "warming", "doctor",
+        "importing", "intake",
     },
     {"git"},
     {"cli", "command"},
@@ -104,9 +106,10 @@ def test_files_stay_small_and_are_named_by_nouns(path):
 
 def test_sql_stays_in_the_store():
     words = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE) .*(FROM|INTO|SET)\b")
+    # database.py only reads, and only other programs' files.
     assert {p.name for p in SOURCES if words.search(p.read_text())} == {
         "store.py", "points.py", "summaries.py", "drain.py", "migrations.py",
-        "clauses.py", "removal.py",
+        "clauses.py", "removal.py", "database.py",
     }  # fmt: skip
 
 
