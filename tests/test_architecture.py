@@ -21,11 +21,12 @@ LAYERS = [
     {
         "store", "rows", "metadata", "journal", "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
-        "limits", "runner", "rehearsal", "report",
+        "limits", "runner", "rehearsal", "report", "mirror", "mirrors", "spool", "shipment",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
         "experiments", "runs", "loggable", "lineage", "card", "warming", "doctor",
+        "mirroring", "push", "tensorboard", "run_writer", "board",
     },
     {"git"},
     {"cli", "command"},
@@ -42,6 +43,7 @@ THIRD_PARTY_AT_TOP = {
     "rehearsal": {"nbformat", "jupyter_client"},
     "kernels": {"jupyter_client", "traitlets"},
     "cli": {"click"},
+    "run_writer": {"torch"},
 }
 
 
