@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +23,8 @@ from nbtools.mirror import KeyedPoint, MirroredRun
 from nbtools.spool import write_whole
 
 STEP = "nbtools_step"  #: the column of each row that holds the step as it was logged
+#: seconds that W&B's service may take to let go of a run that has been finished before.
+RELEASE = 10.0
 NO_NAME = re.compile(r"[^\w.-]+", re.ASCII)  #: what W&B takes in no artifact's name
 
 
@@ -38,8 +41,7 @@ class WandbMirror:
         self._project, self._entity, self._mode = project, entity, mode
         self._finish_timeout = finish_timeout
         self._run: Any = None
-        self._memo = Path()  #: of one telling: where W&B was before it, where its files lie
-        self._state: str | None = None  #: how the run ended; None while it has not
+        self._state = "FAILED"
         self._seen, self._step = 0, -1  #: W&B has the rows before `_seen`; the last row told
         self._logged = object()  #: the last step as it was logged, whatever row that became
 
@@ -47,35 +49,52 @@ class WandbMirror:
         wandb = registry.need("wandb")
         folder = run.folder.parent  # beside the run's files, which are its outputs
         (folder / "wandb").mkdir(parents=True, exist_ok=True)
-        self._memo = folder / "wandb" / f"{run.part}.json"
-        before = json.loads(self._memo.read_text()) if self._memo.exists() else {}
-        if (old := before.get("files", "")) and Path(old).name.startswith("offline-"):
-            shutil.rmtree(old, ignore_errors=True)  # the part of it that is told again, whole
-        self._run = wandb.init(
-            project=self._project or run.experiment,
-            entity=self._entity or None,
-            mode=self._mode or None,
-            id=run.id,
-            name=run.name,
-            group=run.parent or None,
-            tags=run.tags or None,
-            notes=run.notes or None,
-            dir=str(folder),
-            resume="allow",
-            reinit="create_new",  # the user's own wandb run is left alone
-            settings=wandb.Settings(
-                console="off",
-                silent=True,
-                finish_timeout=self._finish_timeout,
-                finish_timeout_raises=True,
-            ),
-        )
+        memo = folder / "wandb" / f"{run.part}.json"  # where W&B was before this was first told
+        before = json.loads(memo.read_text()) if memo.exists() else {}
+        old = Path(before.get("files", ""))
+        if old.name.startswith("offline-") and not list(old.glob("*.synced")):
+            shutil.rmtree(old, ignore_errors=True)  # what is told again, whole
+        self._run = self._open(wandb, run, folder)
         self._seen = self._run.step
         first = before.get("first", self._seen)
         self._step = first - 1
-        memo = {"first": first, "files": str(self._run.settings.sync_dir)}
-        write_whole(self._memo, json.dumps(memo))
+        files = str(self._run.settings.sync_dir)
+        write_whole(memo, json.dumps({"first": first, "files": files}))
         self._run.define_metric("*", step_metric=STEP)
+
+    def _open(self, wandb: Any, run: MirroredRun, folder: Path) -> Any:
+        settings = wandb.Settings(
+            console="off",
+            silent=True,
+            finish_timeout=self._finish_timeout,
+            finish_timeout_raises=True,
+        )
+        deadline = time.monotonic() + RELEASE
+        while True:
+            try:
+                return wandb.init(
+                    project=self._project or run.experiment,
+                    entity=self._entity or None,
+                    mode=self._mode or None,
+                    id=run.id,
+                    name=run.name,
+                    group=run.parent or None,
+                    tags=run.tags or None,
+                    notes=run.notes or None,
+                    dir=str(folder),
+                    resume="allow",
+                    reinit="create_new",  # the user's own wandb run is left alone
+                    settings=settings,
+                )
+            except Exception as error:  # of many kinds, some of them private
+                if "is in use" in str(error) and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                # An attempt that failed keeps the run's id taken in W&B's service: end that,
+                # unless somebody's run is at work there.
+                if wandb.setup().most_recent_active_run is None:
+                    wandb.teardown()
+                raise
 
     def params(self, values: Mapping[str, Any]) -> None:
         self._run.config.update(dict(values), allow_val_change=True)
@@ -110,9 +129,6 @@ class WandbMirror:
         self._state = state or "COMPLETE"
 
     def close(self) -> None:
-        if self._run is None:
-            return
         run, self._run = self._run, None
-        run.finish(exit_code=0 if self._state == "COMPLETE" else 1)
-        if self._state is not None:  # else it is told again
-            self._memo.unlink(missing_ok=True)
+        if run is not None:
+            run.finish(exit_code=0 if self._state == "COMPLETE" else 1)
