@@ -126,9 +126,10 @@ def _ship(shipment: Shipment) -> Sent:
 
 
 def _state(store: Store, run: str) -> str:
-    """How a run ended, as the store has it; one that was deleted was not cancelled by us."""
+    """How a run ended; "" when its job is still to say so, or when it was deleted."""
     context = store.find(Context, run)
-    return str(Run.of(context).state) if context else ""
+    state = Run.of(context).state if context else ""
+    return "" if state is ExecutionState.RUNNING else str(state)
 
 
 def _name(run: MirroredRun) -> str:

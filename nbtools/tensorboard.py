@@ -56,6 +56,7 @@ def writer(
         target = place(log_dir)
         target.mkdir(parents=True, exist_ok=True)
         if not folder.exists():  # so that what lies there is found from the run
+            folder.parent.mkdir(parents=True, exist_ok=True)
             folder.symlink_to(target)
         folder = target
     return RunWriter(run, folder, flush_secs, shipping)
@@ -63,7 +64,8 @@ def writer(
 
 def log_folder(run: ExperimentRun | None = None) -> Path:
     """Where the event files and traces of `run` lie. Raises StateError when there is no run."""
-    return (run or experiments._current()).output_path(FOLDER)
+    # Not output_path(FOLDER): that refuses a link to a log_dir elsewhere, which it may be.
+    return (run or experiments._current()).output_path(".") / FOLDER
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def profile(
     handler = torch.tensorboard_trace_handler(str(log_folder(run)))
     with torch.profile(
         activities=torch.supported_activities(),
-        schedule=schedule,
+        schedule=schedule or (lambda _: torch.ProfilerAction.RECORD),  # else no steps are named
         on_trace_ready=handler,
         record_shapes=True,
         profile_memory=True,

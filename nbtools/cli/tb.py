@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +30,7 @@ def tb(runs: tuple[str, ...], experiment: str, port: int | None, host: str, no_o
     files are shown from what the store has. Behind a proxy TENSORBOARD_PROXY_URL says where
     the port is found, for example /proxy/%PORT%/.
     """
-    from nbtools.board import Board, none_shown, serve
+    from nbtools.board import Board, none_shown, serve, stop
 
     settings = Settings.load()
     with TemporaryDirectory(prefix="nbtools-tb-") as folder:
@@ -37,15 +38,18 @@ def tb(runs: tuple[str, ...], experiment: str, port: int | None, host: str, no_o
         shown = board.refresh(utc_now())
         if not shown:
             raise none_shown(experiment)
-        url = serve(Path(folder), port, host)
-        proxied = settings.tensorboard_proxy.replace("%PORT%", str(urlsplit(url).port))
-        click.echo(f"TensorBoard on {len(shown)} run{'s' * (len(shown) > 1)}: {proxied or url}")
-        click.echo("Ctrl-C ends it.")
-        if not (no_open or proxied):
-            click.launch(url)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
         try:
+            url = serve(Path(folder), port, host)
+            proxied = settings.tensorboard_proxy.replace("%PORT%", str(urlsplit(url).port))
+            click.echo(f"TensorBoard on {len(shown)} run{'s' * (len(shown) > 1)}: {proxied or url}")
+            click.echo("Ctrl-C ends it.")
+            if not (no_open or proxied):
+                click.launch(url)
             while True:
                 time.sleep(REFRESH)
                 board.refresh(utc_now())
         except KeyboardInterrupt:
             click.echo("\nTensorBoard has ended.")
+        finally:
+            stop()
