@@ -8,9 +8,11 @@ thread and nobody else. What is not safe when the run ends, `nbtools push` sends
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -140,8 +142,12 @@ class Mirroring:
             for name in dict.fromkeys(mirrors)
         ]
 
-    def start(self) -> None:
-        """Begin to tell them."""
+    def start(self, at_exit: Callable[[], object]) -> None:
+        """Begin to tell them. `at_exit` shall end the run, and call `end`.
+
+        It is called when this process ends, perhaps twice, while mirrors can still hear.
+        """
+        _at_exit(at_exit)
         for thread in self._threads:
             thread.start()
 
@@ -158,6 +164,20 @@ class Mirroring:
             thread.ending(state, deadline)
         for thread in self._threads:
             thread.wait(deadline)
+
+
+def _at_exit(function: Callable[[], object]) -> None:
+    """Have `function` called when this process ends, while mirrors can still hear.
+
+    What `atexit` calls comes too late: no package can be imported there that has executors,
+    and a mirror may have been told by its own `atexit` that all is over.
+    """
+    import concurrent.futures.thread  # noqa: F401 - its own end, registered first, comes later
+
+    early = getattr(threading, "_register_atexit", None)  # private; executors use it
+    if early is not None:
+        early(function)
+    atexit.register(function)
 
 
 class _Thread:

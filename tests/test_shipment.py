@@ -202,7 +202,7 @@ def test_the_tensorboard_mirror_ships_to_a_uri(store_folder, tmp_path):
     mirroring = Mirroring(
         store_folder, context, journal.path, tmp_path / "files", ["tensorboard"], options
     )
-    mirroring.start()
+    mirroring.start(lambda: None)
     for step in range(100):
         journal.append({"series": {"loss": step / 8}, "step": step, "time": 1e9})
     journal.close()

@@ -47,19 +47,17 @@ class WandbMirror:
 
     def start(self, run: MirroredRun) -> None:
         wandb = registry.need("wandb")
-        folder = run.folder.parent  # beside the run's files, which are its outputs
-        (folder / "wandb").mkdir(parents=True, exist_ok=True)
-        memo = folder / "wandb" / f"{run.part}.json"  # where W&B was before this was first told
-        before = json.loads(memo.read_text()) if memo.exists() else {}
-        old = Path(before.get("files", ""))
-        if old.name.startswith("offline-") and not list(old.glob("*.synced")):
-            shutil.rmtree(old, ignore_errors=True)  # what is told again, whole
+        folder = run.folder.parent / "wandb" / run.part  # beside the run's files: no output of it
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("wandb/offline-run-*"):
+            if not list(old.glob("*.synced")):
+                shutil.rmtree(old, ignore_errors=True)  # what is told again, whole
+        memo = folder / "first.json"  # where W&B was before this was told for the first time
         self._run = self._open(wandb, run, folder)
         self._seen = self._run.step
-        first = before.get("first", self._seen)
+        first = json.loads(memo.read_text()) if memo.exists() else self._seen
         self._step = first - 1
-        files = str(self._run.settings.sync_dir)
-        write_whole(memo, json.dumps({"first": first, "files": files}))
+        write_whole(memo, json.dumps(first))
         self._run.define_metric("*", step_metric=STEP)
 
     def _open(self, wandb: Any, run: MirroredRun, folder: Path) -> Any:
@@ -90,10 +88,7 @@ class WandbMirror:
                 if "is in use" in str(error) and time.monotonic() < deadline:
                     time.sleep(0.1)
                     continue
-                # An attempt that failed keeps the run's id taken in W&B's service: end that,
-                # unless somebody's run is at work there.
-                if wandb.setup().most_recent_active_run is None:
-                    wandb.teardown()
+                _release(wandb)  # it keeps the run's id of an attempt that failed
                 raise
 
     def params(self, values: Mapping[str, Any]) -> None:
@@ -132,3 +127,10 @@ class WandbMirror:
         run, self._run = self._run, None
         if run is not None:
             run.finish(exit_code=0 if self._state == "COMPLETE" else 1)
+            _release(registry.need("wandb"))  # it has not written all of it before
+
+
+def _release(wandb: Any) -> None:
+    """Wait for W&B's service, and end it, unless somebody's run is at work there."""
+    if wandb.setup().most_recent_active_run is None:
+        wandb.teardown()

@@ -42,10 +42,33 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+ENDING = """
+import atexit, json, os, sys, threading, time
+from tests.contracts.test_mirror import Session
+name, options, store, ending = json.loads(sys.argv[1])
+over = []
+def end():
+    if not over:
+        over.append(session.end())
+session = Session(store, name, options, at_exit=end)
+for step in range(200):
+    session.points({"loss": step / 8}, step)
+if ending != "at once":
+    time.sleep(1.5)
+if ending == "forked kernel":
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    os._exit(0)
+"""
+
+
 class Session:
     """A process that logs to a run: its journal, and its mirrors at work."""
 
-    def __init__(self, store, name, options=None, *, run="one", params=None, resume=False):
+    def __init__(
+        self, store, name, options=None, *, run="one", params=None, resume=False,
+        at_exit=lambda: None,
+    ):  # fmt: skip
         self.store = Store(Path(store))
         self.context = open_run(self.store, "digits", run, utc_now(), params=params, resume=resume)
         self.run = find_run(self.store, utc_now(), run, "digits")
@@ -56,7 +79,7 @@ class Session:
             self.store.folder, self.context, self.journal.path, self.folder, [name],
             {name: options or {}},
         )  # fmt: skip
-        self.mirroring.start()
+        self.mirroring.start(at_exit)
 
     def points(self, values, step, seconds=None):
         seconds = 1e9 + step if seconds is None else seconds
@@ -222,6 +245,21 @@ class MirrorContract:
         assert self.size(folder, tmp_path) == before
         assert list((store_folder / "mirrors").rglob("*.lock")) == []
 
+    @pytest.mark.parametrize("ending", ["plain", "at once", "forked kernel"])
+    def test_a_process_that_ends_without_a_word_has_told_all(
+        self, made, tmp_path, store_folder, ending
+    ):
+        code = json.dumps([*made, str(store_folder), ending])
+        done = subprocess.run(
+            [sys.executable, "-c", ENDING, code], cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, **self.environ},
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        folder = run_folder(store_folder, find_run(Store(store_folder), utc_now(), "one"))
+        there = self.read(folder, tmp_path)
+        assert there["points"] == {"loss": {s: (1e9 + s, s / 8) for s in range(200)}}
+        assert kept(store_folder) == []
+
     def test_a_run_that_it_never_heard_of_is_sent_from_the_store(
         self, made, tmp_path, store_folder
     ):
@@ -383,7 +421,7 @@ class TestWandbMirror(MirrorContract):
         """Once W&B's service has written them, which is after it says that it has finished."""
 
         def written():
-            found = sorted(folder.parent.glob("wandb/offline-run-*/*.wandb"))
+            found = sorted(folder.parent.glob("wandb/*/wandb/offline-run-*/*.wandb"))
             ends = [{r.WhichOneof("record_type") for r in wandb_records(f)} for f in found]
             return found and all("exit" in kinds for kinds in ends) and found
 
@@ -598,7 +636,7 @@ class TestFaults:
         folder = tmp_path / "files"
         names = [f"{HERE}:FileMirror", "tensorboard"]
         mirroring = Mirroring(store_folder, context, journal.path, folder, names, options)
-        mirroring.start()
+        mirroring.start(lambda: None)
         journal.append({"series": {"loss": 1.0}, "step": 1, "time": 1e9})
         until(lambda: list(folder.rglob("*.nbtools")))
         journal.close()
