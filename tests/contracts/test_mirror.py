@@ -88,8 +88,12 @@ class Session:
     def end(self, state="COMPLETE", timeout=30.0):
         self.log({"_state": state})
         self.journal.close()
-        self.store.drain(utc_now())  # as the store does: the journal is gone now
-        assert not self.journal.path.exists()
+
+        def gone():  # a process that is just being begun may hold its lock for a moment
+            self.store.drain(utc_now())
+            return not self.journal.path.exists()
+
+        until(gone)
         self.mirroring.end(state, timeout)
 
 
