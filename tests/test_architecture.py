@@ -25,14 +25,14 @@ LAYERS = [
         "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
         "limits", "runner", "rehearsal", "report", "importer", "importers", "eventfile",
-        "protowire", "tensorproto",
+        "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
         "experiments", "experiment", "experiment_run", "open_run", "about", "autolog", "keepsake",
         "frame", "runs", "columns", "comparison", "curation", "export", "figures", "importance",
         "runs_page", "loggable", "lineage", "card", "warming", "doctor",
-        "importing", "intake",
+        "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
     },
     {"git"},
     {"cli", "command"},
@@ -49,6 +49,7 @@ THIRD_PARTY_AT_TOP = {
     "rehearsal": {"nbformat", "jupyter_client"},
     "kernels": {"jupyter_client", "traitlets"},
     "cli": {"click"},
+    "run_writer": {"torch"},
 }
 
 
