@@ -13,8 +13,10 @@ Of the two CRCs that of the length is checked: on it depends where the next reco
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +35,15 @@ _FLOAT = struct.Struct("<f")
 _LENGTH = struct.Struct("<QI")
 #: SessionLog.status: the program began (again): later steps that it had written are void.
 _SESSION_START = 1
+
+
+def chronological(files: Iterable[Path]) -> list[Path]:
+    """In the order in which they were begun: their names hold seconds, process and number."""
+    return sorted(files, key=lambda file: [_number(w) for w in re.split(r"(\d+)", file.name)])
+
+
+def _number(word: str) -> tuple[int, str]:
+    return (int(word), "") if word.isdecimal() else (-1, word)
 
 
 class Damage(ValueError):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbtools.eventfile import PATTERN, Damage, Events
+from nbtools.eventfile import PATTERN, Damage, Events, chronological
 from nbtools.importer import ImportedFile, ImportedRun, Remarks
 from nbtools.importers.values import time_of
 from nbtools.states import ExecutionState
@@ -43,7 +43,7 @@ class TensorBoard:
         # Deepest first, so that parts are there when the run that they are of is made.
         parts: dict[Path, list[_Folder]] = {}
         for folder in sorted(folders, key=lambda f: (-len(f.parts), f)):
-            read = _read(folder, sorted(folders[folder]), remarks)
+            read = _read(folder, chronological(folders[folder]), remarks)
             own = parts.pop(folder, [])
             if folder != root and folder.parent in folders and read.is_part():
                 parts.setdefault(folder.parent, []).append(read)
