@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nbtools.batch import run_many
     from nbtools.errors import NbtoolsError, NotebookFailed
+    from nbtools.executions import start_execution
     from nbtools.experiments import (
         ExperimentRun,
         end_run,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         start_run,
         use_artifact,
     )
+    from nbtools.inputs import open_input
     from nbtools.jobs import run, submit
     from nbtools.request import Request
 
@@ -55,6 +57,8 @@ _WHERE = {
     "output_path": "experiments",
     "start_run": "experiments",
     "use_artifact": "experiments",
+    "start_execution": "executions",
+    "open_input": "inputs",
     "run": "jobs",
     "run_many": "batch",
     "Request": "request",
@@ -75,9 +79,11 @@ __all__ = [
     "log_model",
     "log_params",
     "log_time_series_metrics",
+    "open_input",
     "output_path",
     "run",
     "run_many",
+    "start_execution",
     "start_run",
     "submit",
     "use_artifact",

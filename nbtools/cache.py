@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nbtools.lineage import digest
+from nbtools.digests import digest
 from nbtools.nouns import JOB, Artifact, Execution, Job
 from nbtools.request import Plan
 from nbtools.states import JobState

@@ -103,6 +103,11 @@ class ExperimentRun:
         if not self._ended:
             self.end(ExecutionState.COMPLETE if kind is None else ExecutionState.FAILED)
 
+    @property
+    def id(self) -> str:
+        """The name of its context, as Vertex AI builds it."""
+        return self._context
+
     def __repr__(self) -> str:
         return f"ExperimentRun(experiment={self.experiment!r}, name={self.name!r})"
 
@@ -151,11 +156,12 @@ class ExperimentRun:
             lineage.left(self._store, artifact, self._execution, self._context, utc_now())
         return artifact
 
-    def use_artifact(self, name: str) -> Artifact:
-        """The newest artifact of that resource name, display name, URI or path, remembered
-        as this run's input. Raises NotFound.
+    def use_artifact(self, name: str | Artifact) -> Artifact:
+        """The newest artifact of that resource name, display name, URI or path, or the one
+        given, remembered as this run's input. Warns when its file has changed since. Raises
+        NotFound.
         """
-        artifact = lineage.find(self._store, name)
+        artifact = name if isinstance(name, Artifact) else lineage.find(self._store, name)
         lineage.read(self._store, artifact, self._execution, utc_now())
         return artifact
 
@@ -259,7 +265,7 @@ def log_model(path: str | Path, name: str = "") -> Artifact:
     return _current().log_artifact(path, name, MODEL)
 
 
-def use_artifact(name: str) -> Artifact:
+def use_artifact(name: str | Artifact) -> Artifact:
     """The newest artifact of that name, remembered as the current run's input."""
     return _current().use_artifact(name)
 
@@ -294,6 +300,13 @@ def get_experiment_df(experiment: str = "") -> pd.DataFrame:
         )
     frame: pd.DataFrame = pandas.DataFrame(rows)
     return frame
+
+
+def current_run() -> ExperimentRun | None:
+    """The open run, in a job the job's own, which is opened now; None when there is none."""
+    if _session.run is None and (_session.left_job or not _identity(Store(Settings.load().store))):
+        return None
+    return _current()
 
 
 def _current() -> ExperimentRun:

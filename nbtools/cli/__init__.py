@@ -29,6 +29,8 @@ COMMANDS = {
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
     "runs": ("runs:runs", "List and show experiment runs."),
+    "lineage": ("lineage:group", "Show what something came from, and what came from it."),
+    "store": ("store:group", "Check, back up and repair the store."),
     "kernels": ("kernels:kernels", "List, warm up and stop the processes that fork kernels."),
     "clean": ("clean:clean", "Strip outputs from notebooks, or check that they are stripped."),
     "git": ("git:git", "Keep notebooks clean in git: filter, merge, diff, checks."),
