@@ -74,7 +74,7 @@ def _event(
 
 def _of_run(execution: Execution) -> dict[str, Any]:
     said = str(execution.metadata.get("error") or "it failed and did not say why")
-    facet = _facet("1-0-0", "ErrorMessageRunFacet", message=said, programmingLanguage="PYTHON")
+    facet = _facet("1-0-1", "ErrorMessageRunFacet", message=said, programmingLanguage="PYTHON")
     return {"errorMessage": facet}
 
 
@@ -82,13 +82,13 @@ def _of_job(execution: Execution, inputs: Iterable[Artifact]) -> dict[str, Any]:
     kind = "NOTEBOOK" if execution.schema_title == JOB else "COMMAND"
     facets = {
         "jobType": _facet(
-            "2-0-3", "JobTypeJobFacet", processingType="BATCH", integration="NBTOOLS", jobType=kind
+            "2-0-4", "JobTypeJobFacet", processingType="BATCH", integration="NBTOOLS", jobType=kind
         )
     }
     for source in inputs:
         if source.schema_title == NOTEBOOK and source.metadata.get("commit"):
             facets["sourceCodeLocation"] = _facet(
-                "1-0-1",
+                "1-1-0",
                 "SourceCodeLocationJobFacet",
                 type="git",
                 url=PurePath(source.uri).as_uri(),

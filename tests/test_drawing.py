@@ -77,7 +77,7 @@ def test_mermaid_text_has_a_line_for_each_thing(name):
     for line in nodes:
         (label,) = re.fullmatch(r'    n\d(?:\["|\(\[")(.*?)(?:"\]|"\]\)):::\w+', line).groups()
         rest = re.sub(r"#\d+;|<br>", "", label)
-        assert not set(rest) & set("\"#&<>;`\\[]{}()|"), line
+        assert not set(rest) & set('"#&<>;`\\[]{}()|'), line
     assert [line.strip() for line in lines if "-->" in line] == ["n0 --> n2", "n2 --> n1"]
 
 
