@@ -30,7 +30,7 @@ def row_of(record: Context | Execution | Artifact) -> dict[str, Any]:
     return values
 
 
-def record_of(kind: type[Record], row: sqlite3.Row) -> Record:
+def record_of(kind: type[Record], row: sqlite3.Row | dict[str, Any]) -> Record:
     """The record that a row holds. Raises ValueError or TypeError when the row is damaged."""
     values = dict(row)
     values["metadata"] = metadata.loads(values["metadata"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from nbtools import journal
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
+from nbtools.migrations import migrate
 from nbtools.nouns import Context, Event, stamp
 from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
 from nbtools.states import ExecutionState
@@ -30,9 +31,7 @@ Point = tuple[int, float, float]
 
 #: what SQLite says of a file that is damaged, or that another program made.
 DAMAGE = ("malformed", "not a database", "unsupported file format", "no such", "UTF-8", "corrupt")
-MEND = "move store.sqlite away, or mend a copy: sqlite3 store.sqlite .recover | sqlite3 new.sqlite"
-#: SQL that leads from schema version i+1 to i+2; `schema.sql` is always the newest.
-MIGRATIONS: tuple[str, ...] = ()
+MEND = "`nbtools store repair` saves what can be read of it"
 
 
 class Store:
@@ -282,6 +281,24 @@ class Store:
         found = str(self._execute("PRAGMA quick_check")[0][0])
         return "" if found == "ok" else found
 
+    def copy(self, target: Path) -> None:
+        """Copy the store as it is now into a file of its own, whole in itself, while others
+        write. Raises StoreError when it is damaged, sqlite3.OperationalError when the file
+        cannot be written.
+        """
+        with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            with self._lock:
+                try:
+                    self._db.backup(copy)
+                except sqlite3.OperationalError:
+                    raise
+                except sqlite3.Error as error:
+                    raise StoreError(_reason(self.folder, error)) from error
+            copy.execute("PRAGMA journal_mode = DELETE")
+            found = str(copy.execute("PRAGMA quick_check").fetchone()[0])
+        if found != "ok":
+            raise StoreError(_damaged(self.folder, found))
+
     def _link(self, table: str, *values: str | None) -> None:
         marks = ", ".join("?" * len(values))
         ends = zip(ENDS[table], values, strict=False)
@@ -320,21 +337,10 @@ class Store:
             raise StoreError(_reason(self.folder, error)) from error
 
     def _migrate(self) -> None:
-        newest = len(MIGRATIONS) + 1
-        version = self._execute("PRAGMA user_version")[0][0]
-        if version == newest:
-            return
-        if version > newest:
-            raise StoreError(
-                f"{self.folder} was written by a newer nbtools: update this one with pip"
-            )
-        with self.write():
-            version = self._execute("PRAGMA user_version")[0][0]  # another may have won
-            schema = Path(__file__).with_name("schema.sql").read_text() if not version else ""
-            for sql in (schema,) if schema else MIGRATIONS[version - 1 :]:
-                for statement in _statements(sql):
-                    self._execute(statement)
-            self._execute(f"PRAGMA user_version = {newest}")
+        try:
+            migrate(self._db, str(self.folder))
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise StoreError(_reason(self.folder, error)) from error
 
 
 def _take_in(context: Context, entries: list[dict[str, Any]], abandoned: bool) -> Context:
@@ -350,16 +356,6 @@ def _take_in(context: Context, entries: list[dict[str, Any]], abandoned: bool) -
         meta["_state"] = ExecutionState.FAILED
         meta["_error"] = "its process ended without ending the run (killed, or power lost)"
     return replace(context, metadata=meta)
-
-
-def _statements(sql: str) -> Iterator[str]:
-    """`executescript` would commit the transaction around it."""
-    statement = ""
-    for line in sql.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _article(noun: str) -> str:

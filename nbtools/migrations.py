@@ -1,0 +1,76 @@
+"""From any older schema of the store to the newest: numbered steps, all or none of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nbtools.errors import StoreError
+
+#: SQL that leads from schema version i+1 to i+2; `schema.sql` is always the newest.
+MIGRATIONS: tuple[str, ...] = ()
+
+
+def schema() -> str:
+    """The newest schema."""
+    return Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+
+
+def migrate(
+    db: sqlite3.Connection, where: str, steps: Sequence[str] = MIGRATIONS, whole: str = ""
+) -> None:
+    """Bring the store in `db` to the newest schema, in one transaction.
+
+    Killed at any moment it leaves the old store or the new one. `where` is how messages call
+    it, `whole` the newest schema, for a new store. Raises StoreError for the store of a newer
+    nbtools and for a file of another program; sqlite3.Error, with nothing changed, when a
+    step fails.
+    """
+    newest = len(steps) + 1
+    if _version(db, newest, where) == newest:
+        return
+    # A step that makes a table anew drops the old one, to which others refer; no pragma can
+    # be set inside the transaction, so the edges are looked at by hand before it ends.
+    db.execute("PRAGMA foreign_keys = OFF")
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            _carry_out(db, where, steps, whole or schema())
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.rollback()
+            raise
+    finally:
+        db.execute("PRAGMA foreign_keys = ON")
+
+
+def _carry_out(db: sqlite3.Connection, where: str, steps: Sequence[str], whole: str) -> None:
+    newest = len(steps) + 1
+    version = _version(db, newest, where)  # another process may have won
+    if not version and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(f"{where} has a store.sqlite of another program: move it away")
+    for sql in steps[version - 1 :] if version else [whole]:
+        for statement in statements(sql):
+            db.execute(statement)
+    if db.execute("PRAGMA foreign_key_check").fetchone():
+        raise sqlite3.IntegrityError("an edge has no end")
+    db.execute(f"PRAGMA user_version = {newest}")
+
+
+def _version(db: sqlite3.Connection, newest: int, where: str) -> int:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > newest:
+        raise StoreError(f"{where} was written by a newer nbtools: update this one with pip")
+    return version
+
+
+def statements(sql: str) -> Iterator[str]:
+    """One statement after the other; `executescript` would commit the transaction around it."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
