@@ -13,9 +13,9 @@ from pathlib import Path
 
 from nbtools import journal, migrations
 from nbtools.errors import NbtoolsError, NotFound, RequestError
-from nbtools.nouns import EXPERIMENT, JOB, RUN, Context, Execution, Job, Run
+from nbtools.nouns import EXPERIMENT, RUN
 from nbtools.repair import NAME
-from nbtools.rows import TABLES, record_of
+from nbtools.rows import TABLES, understand
 from nbtools.store import Store
 
 REPAIR = "`nbtools store repair` saves what can be read"
@@ -152,11 +152,7 @@ def _records(db: sqlite3.Connection) -> Iterator[Checked]:
             count += 1
             try:
                 values = {k: _text(row[k]) for k in row.keys()}  # noqa: SIM118
-                record = record_of(kind, values)
-                if isinstance(record, Context) and record.schema_title == RUN:
-                    Run.of(record)
-                elif isinstance(record, Execution) and record.schema_title == JOB:
-                    Job.of(record)
+                understand(kind, values)
             except (ValueError, TypeError, KeyError) as error:
                 name = bytes(row["name"]).decode(errors="backslashreplace")
                 wrong.append(f"{name} ({type(error).__name__}: {error})")

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from nbtools import metadata
-from nbtools.nouns import Artifact, Context, Event, Execution, moment, stamp
+from nbtools.nouns import JOB, RUN, Artifact, Context, Event, Execution, Job, Run, moment, stamp
 
 Record = TypeVar("Record", Context, Execution, Artifact)
 
@@ -37,6 +37,17 @@ def record_of(kind: type[Record], row: sqlite3.Row | dict[str, Any]) -> Record:
     for key in ("create_time", "update_time"):
         values[key] = moment(values[key])
     return kind(**values)
+
+
+def understand(kind: type[Record], row: dict[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError when a row is not what it says it is: a record,
+    and a run or a job where its schema is theirs.
+    """
+    record = record_of(kind, row)
+    if isinstance(record, Context) and record.schema_title == RUN:
+        Run.of(record)
+    elif isinstance(record, Execution) and record.schema_title == JOB:
+        Job.of(record)
 
 
 def event_of(row: sqlite3.Row) -> Event:

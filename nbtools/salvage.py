@@ -44,6 +44,7 @@ class Found:
 
     rows: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
     lost: dict[Key, str] = field(default_factory=dict)  #: keys that are known to be missing: why
+    carved: dict[Key, int] = field(default_factory=dict)  #: keys found outside of the tree: etag
     damage: list[str] = field(default_factory=list)  #: what SQLite said, each once
 
     def hurt(self, error: Exception) -> None:
