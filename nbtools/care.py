@@ -98,10 +98,9 @@ def _reading(path: Path) -> sqlite3.Connection:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         wal = path.with_name(f"{NAME}-wal")
-        if "unable to open" not in str(error) or (wal.exists() and wal.stat().st_size):
-            db.close()
-            raise
         db.close()
+        if not _no_access(error) or (wal.exists() and wal.stat().st_size):
+            raise
         db = sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)
     return db
 
@@ -186,6 +185,10 @@ def _journals(folder: Path, positions: dict[str, int]) -> Checked:
 
 
 def _mend(error: Exception) -> str:
-    if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
+    if isinstance(error, sqlite3.OperationalError) and _no_access(error):
         return "look at the rights of the file and its folder"
     return REPAIR
+
+
+def _no_access(error: sqlite3.OperationalError) -> bool:
+    return "unable to open" in str(error) or "readonly" in str(error)

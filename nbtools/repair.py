@@ -57,8 +57,9 @@ def repair(folder: Path, now: datetime) -> Repaired:
             build(copy, new, book, folder)
             return _exchange(path, new, book, now)
     except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or error
         raise StoreError(
-            f"the store in {folder} cannot be repaired: {error}; nothing was changed, "
+            f"the store in {folder} cannot be repaired: {why}; nothing was changed, "
             "free some space or mend that, and repeat"
         ) from error
 

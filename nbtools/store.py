@@ -286,16 +286,16 @@ class Store:
         write. Raises StoreError when it is damaged, sqlite3.OperationalError when the file
         cannot be written.
         """
-        with closing(sqlite3.connect(target, isolation_level=None)) as copy:
-            with self._lock:
-                try:
+        try:
+            with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+                with self._lock:
                     self._db.backup(copy)
-                except sqlite3.OperationalError:
-                    raise
-                except sqlite3.Error as error:
-                    raise StoreError(_reason(self.folder, error)) from error
-            copy.execute("PRAGMA journal_mode = DELETE")
-            found = str(copy.execute("PRAGMA quick_check").fetchone()[0])
+                copy.execute("PRAGMA journal_mode = DELETE")
+                found = str(copy.execute("PRAGMA quick_check").fetchone()[0])
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.Error as error:
+            raise StoreError(_reason(self.folder, error)) from error
         if found != "ok":
             raise StoreError(_damaged(self.folder, found))
 
