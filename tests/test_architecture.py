@@ -103,7 +103,14 @@ def test_files_stay_small_and_are_named_by_nouns(path):
 def test_sql_stays_in_the_store():
     words = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE) .*(FROM|INTO|SET)\b")
     files = {p.name for p in SOURCES if words.search(p.read_text())}
-    assert files == {"store.py", "contents.py", "care.py", "salvage.py", "rebuild.py", "migrations.py"}
+    assert files == {
+        "store.py",
+        "contents.py",
+        "care.py",
+        "salvage.py",
+        "rebuild.py",
+        "migrations.py",
+    }
 
 
 def test_the_environment_is_read_in_settings():
