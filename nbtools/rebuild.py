@@ -62,6 +62,8 @@ def build(copy: Path, new: Path, book: Book, folder: Path) -> None:
         _adopt(db, book)
         while _leave_orphans(db, known, book):
             pass  # what belonged to an orphan is one now
+        if not any(book.rows.values()):
+            raise _nothing(folder)
         db.execute("COMMIT")
         said = db.execute("PRAGMA integrity_check").fetchone()[0]
         if said != "ok":
@@ -73,15 +75,22 @@ def _opened(copy: Path, folder: Path) -> tuple[sqlite3.Connection, list[str]]:
 
     When it cannot be read what tables there are, it gets the table of contents of a new one.
     """
-    for graft in (False, True):
-        if graft:
-            _graft(copy)
+    for mend in (None, _pad, _graft):
+        if mend is not None:
+            mend(copy)
         db = sqlite3.connect(copy, isolation_level=None)
         try:
             return db, _layout(db)
         except (sqlite3.Error, UnicodeDecodeError):
             db.close()  # damaged where it says what it holds
-    raise StoreError(f"nothing can be read of the store in {folder}: bring back a backup of it")
+    raise _nothing(folder)
+
+
+def _nothing(folder: Path) -> StoreError:
+    return StoreError(
+        f"nothing can be read of the store in {folder}: bring back a backup, or move its "
+        "store.sqlite away to begin anew"
+    )
 
 
 def _layout(db: sqlite3.Connection) -> list[str]:
@@ -102,6 +111,15 @@ def _layout(db: sqlite3.Connection) -> list[str]:
     return [*statements, f"PRAGMA user_version = {version}"]
 
 
+def _pad(copy: Path) -> None:
+    """Give a file that was cut the length that it says it had: SQLite reads none that is less."""
+    with copy.open("r+b") as file:
+        header, size = file.read(100), os.fstat(file.fileno()).st_size
+        page, pages = (int.from_bytes(header[a:b], "big") for a, b in ((16, 18), (28, 32)))
+        if size < page * pages < size * 100:  # else that is damaged too
+            file.truncate(page * pages)
+
+
 def _graft(copy: Path) -> None:
     """Give the copy the first page of a new store.
 
@@ -112,9 +130,12 @@ def _graft(copy: Path) -> None:
         fresh = Path(folder) / "fresh.sqlite"
         with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
             migrations.migrate(db, folder)
-        first = bytearray(fresh.read_bytes()[:4096])
+        data = fresh.read_bytes()
+    first = bytearray(data[:4096])
     with copy.open("r+b") as file:
-        pages = os.fstat(file.fileno()).st_size // len(first)
+        size = max(os.fstat(file.fileno()).st_size, len(data))
+        pages = -(-size // len(first))
+        file.truncate(pages * len(first))
         first[28:32] = pages.to_bytes(4, "big")
         first[32:40] = bytes(8)  # no free pages: better kept than believed
         first[92:96] = first[24:28]  # the number of pages is to be believed
