@@ -91,10 +91,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'nbtools' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "lineage":  # a module that is used as one: nbtools.lineage.upstream(...)
+        return import_module("nbtools.lineage")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'nbtools' has no attribute {name!r}")
     value = getattr(import_module(f"nbtools.{_WHERE[name]}"), name)
     globals()[name] = value
     return value

@@ -15,7 +15,7 @@ from nbtools import journal, migrations
 from nbtools.errors import NbtoolsError, NotFound, RequestError
 from nbtools.nouns import EXPERIMENT, RUN
 from nbtools.repair import NAME
-from nbtools.rows import TABLES, understand
+from nbtools.rows import UNDERSTOOD, understand
 from nbtools.store import Store
 
 REPAIR = "`nbtools store repair` saves what can be read"
@@ -141,9 +141,9 @@ def _layout(db: sqlite3.Connection) -> Checked:
 
 
 def _records(db: sqlite3.Connection) -> Iterator[Checked]:
-    """Each record read as what it is: its metadata is JSON, its times are times."""
+    """Each record and event read as what it is: its metadata is JSON, its times are times."""
     db.row_factory = sqlite3.Row
-    for kind, table in TABLES.items():
+    for table in UNDERSTOOD:
         wrong = []
         count = 0
         db.text_factory = bytes
@@ -151,9 +151,9 @@ def _records(db: sqlite3.Connection) -> Iterator[Checked]:
             count += 1
             try:
                 values = {k: _text(row[k]) for k in row.keys()}  # noqa: SIM118
-                understand(kind, values)
+                understand(table, values)
             except (ValueError, TypeError, KeyError) as error:
-                name = bytes(row["name"]).decode(errors="backslashreplace")
+                name = bytes(row[0]).decode(errors="backslashreplace")
                 wrong.append(f"{name} ({type(error).__name__}: {error})")
         db.text_factory = str
         said = f"{len(wrong)} of {count} unreadable: {', '.join(wrong[:3])}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,23 @@ MIGRATIONS: tuple[str, ...] = ()
 def schema() -> str:
     """The newest schema."""
     return Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+
+
+def use_log(db: sqlite3.Connection) -> None:
+    """Have SQLite write to a log beside the file, so that readers need not wait.
+
+    Several processes that make a store in the same moment all change this, and SQLite does
+    not wait for the others there as it does elsewhere. Raises sqlite3.Error.
+    """
+    for pause in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 0.0):
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not pause or "locked" not in str(error):
+                raise
+            time.sleep(pause)
+        else:
+            return
 
 
 def migrate(

@@ -15,7 +15,7 @@ from typing import Any
 from nbtools import carving, metadata, migrations, salvage
 from nbtools.errors import StoreError
 from nbtools.nouns import EXPERIMENT, RUN
-from nbtools.rows import TABLES, understand
+from nbtools.rows import TABLES, UNDERSTOOD, understand
 from nbtools.salvage import Found, Key, Table
 
 #: edge -> its columns that name a record, each with the table that the record is in.
@@ -25,6 +25,10 @@ _NAMES = {
     "context_executions": (("context", "contexts"), ("execution", "executions")),
     "context_artifacts": (("context", "contexts"), ("artifact", "artifacts")),
 }
+
+
+#: table -> which value of its records, as they lie in the file, tells them from others.
+_SIGNS: dict[str, tuple[int, tuple[bytes, ...]]] = {"events": (2, (b"INPUT", b"OUTPUT"))}
 
 
 @dataclass
@@ -160,7 +164,7 @@ def _carve(
     """Read the damaged tables page by page too, for rows to which no tree leads any more.
 
     A record says nothing of the table that it is from: this is done for tables that no other,
-    and no index, is as wide as.
+    and no index, is as wide as, or of which one value tells.
     """
     widths: dict[int, list[str]] = {}
     for table in known.values():
@@ -168,7 +172,8 @@ def _carve(
         for _, *columns in table.indexes:
             widths.setdefault(len({*columns, *table.key}), []).append("")
     wanted = [t for t in known.values() if found[t.name].damage]
-    wanted = [t for t in wanted if widths[len(t.columns)] == [t.name] and t.key != ("rowid",)]
+    wanted = [t for t in wanted if t.name in _SIGNS or widths[len(t.columns)] == [t.name]]
+    wanted = [t for t in wanted if t.key != ("rowid",)]
     if not wanted:
         return
     with suppress(sqlite3.Error):  # what lies in its log goes into its pages
@@ -176,8 +181,13 @@ def _carve(
     by_width = {len(t.columns): t for t in wanted}
     for record in carving.records(copy):
         of = by_width.get(len(record))
-        if of is not None:
+        if of is not None and _told(of, record):
             _take(of, found[of.name], record)
+
+
+def _told(table: Table, record: tuple[Any, ...]) -> bool:
+    place, values = _SIGNS.get(table.name, (0, ()))
+    return not values or record[place] in values
 
 
 def _take(table: Table, found: Found, record: tuple[Any, ...]) -> None:
@@ -245,12 +255,11 @@ def _texts(values: Key, row: Key) -> Iterator[tuple[str, bytes]]:
 
 def _unfit(table: Table, values: Key) -> str:
     """Why the rows of a record cannot be read as one, or ""."""
-    for kind, name in TABLES.items():
-        if name == table.name:
-            try:
-                understand(kind, dict(zip(table.columns, values, strict=True)))
-            except (ValueError, TypeError, KeyError) as error:
-                return f"{type(error).__name__}: {error}"
+    if table.name in UNDERSTOOD:
+        try:
+            understand(table.name, dict(zip(table.columns, values, strict=True)))
+        except (ValueError, TypeError, KeyError) as error:
+            return f"{type(error).__name__}: {error}"
     return ""
 
 

@@ -12,6 +12,8 @@ from nbtools.nouns import JOB, RUN, Artifact, Context, Event, Execution, Job, Ru
 Record = TypeVar("Record", Context, Execution, Artifact)
 
 TABLES: dict[type, str] = {Context: "contexts", Execution: "executions", Artifact: "artifacts"}
+#: the tables of which each row can be understood, or not.
+UNDERSTOOD = (*TABLES.values(), "events")
 #: what an edge joins, in the order of its columns.
 ENDS: dict[str, tuple[type, type]] = {
     "events": (Execution, Artifact),
@@ -39,17 +41,27 @@ def record_of(kind: type[Record], row: sqlite3.Row | dict[str, Any]) -> Record:
     return kind(**values)
 
 
-def understand(kind: type[Record], row: dict[str, Any]) -> None:
-    """Raise ValueError, TypeError or KeyError when a row is not what it says it is: a record,
-    and a run or a job where its schema is theirs.
+def event_of(row: sqlite3.Row) -> Event:
+    """The event that a row holds. Raises as `record_of` does."""
+    return Event(**{**dict(row), "time": moment(row["time"])})
+
+
+def understand(table: str, row: dict[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError when a row of a record's or the events' table is
+    not what it says it is: also a run, or a job, where its schema is theirs.
     """
-    record = record_of(kind, row)
+    if table == "events":
+        if Event(**{**row, "time": moment(row["time"])}).type not in ("INPUT", "OUTPUT"):
+            raise ValueError(f"{row['type']} is neither INPUT nor OUTPUT")
+        return
+    record: Context | Execution | Artifact
+    if table == "contexts":
+        record = record_of(Context, row)
+    elif table == "executions":
+        record = record_of(Execution, row)
+    else:
+        record = record_of(Artifact, row)
     if isinstance(record, Context) and record.schema_title == RUN:
         Run.of(record)
     elif isinstance(record, Execution) and record.schema_title == JOB:
         Job.of(record)
-
-
-def event_of(row: sqlite3.Row) -> Event:
-    """The event that a row holds. Raises as `record_of` does."""
-    return Event(**{**dict(row), "time": moment(row["time"])})

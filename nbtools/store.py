@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from nbtools import journal
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
-from nbtools.migrations import migrate
+from nbtools.migrations import migrate, use_log
 from nbtools.nouns import Context, Event, stamp
 from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
 from nbtools.states import ExecutionState
@@ -52,7 +52,7 @@ class Store:
                 isolation_level=None,  # transactions are begun by `write`
                 check_same_thread=False,  # and guarded by its lock
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
+            use_log(self._db)
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:

@@ -105,7 +105,7 @@ def test_a_sound_store_has_a_line_for_each_thing(store, folder):
     assert found["contexts"] == "2 readable"
     assert set(found) == {
         "file", "schema", "pages", "tables", "both ends of every edge", "contexts", "executions",
-        "artifacts", "experiment of every run", "journals",
+        "artifacts", "events", "experiment of every run", "journals",
     }  # fmt: skip
 
 
@@ -122,6 +122,8 @@ def test_a_sound_store_has_a_line_for_each_thing(store, folder):
         ("executions", "1 of 1 unreadable: e ", ["UPDATE executions SET create_time = 'now'"]),
         ("executions", "KeyError", [f"UPDATE executions SET schema_title = '{JOB}'"]),
         ("artifacts", "UnicodeDecodeError", ["UPDATE artifacts SET uri = CAST(x'ff' AS TEXT)"]),
+        ("events", "ValueError: x is neither", ["UPDATE events SET type = 'x'"]),
+        ("events", "1 of 1 unreadable: e ", ["UPDATE events SET time = 'x'"]),
         ("experiment of every run", "1 runs have none", ["DELETE FROM children"]),
         ("tables", "missing: events_by_artifact", ["DROP INDEX events_by_artifact"]),
         ("schema", "version 9 of 1", ["PRAGMA user_version = 9"]),

@@ -1,6 +1,8 @@
 """Artifacts: a file is one by its content, and what became of it is told."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -159,3 +161,9 @@ def test_a_commit_that_holds_a_notebook_tells_more_than_one_it_was_changed_from(
         assert (meta["commit"], meta["dirty"]) == expected
     lineage.read(store, lineage.of_content(store, data, NOTEBOOK, "notebook"), job.name, NOW)
     assert store.get(Artifact, source.name).metadata["commit"] == "e"
+
+
+def test_the_module_is_there_without_importing_it(store_folder):
+    code = "import nbtools; print(nbtools.lineage.artifact('gs://b/x').display_name)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "x\n"
