@@ -108,7 +108,6 @@ class Jobs:
             for artifact in inputs:
                 lineage.read(self.store, artifact, made.job.name, now)
             made.lay_out()  # inside: a full disk leaves no job without its files
-        revision.ask(made.notebook.path, made.task.folder)
         name, executor = made.job.name, self._executor(made.job.executor)
         try:
             handle = executor.start(made.task)
@@ -116,6 +115,7 @@ class Jobs:
             failed = Observation(state=JobState.FAILED, error=str(error), end_time=now)
             self._observe(name, failed, now)
             raise
+        revision.ask(made.notebook.path, made.task.folder)  # now: while its kernel starts
         return self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
 
     def get(self, name: str) -> SubmittedJob:

@@ -27,7 +27,6 @@ from nbtools.graph import LIMIT, Graph
 from nbtools.nouns import (
     FILE,
     JOB,
-    NOTEBOOK,
     RUN,
     Artifact,
     Context,
@@ -147,7 +146,7 @@ def located(store: Store, job: Job, revision: Revision, now: datetime) -> None:
     found = {"commit": revision.commit, "branch": revision.branch, "dirty": revision.dirty}
     for event in store.events(execution=job.name):
         source = store.get(Artifact, event.artifact)
-        ours = event.type == "INPUT" and source.schema_title == NOTEBOOK
+        ours = event.type == "INPUT" and source.uri == job.notebook
         if ours and (not revision.dirty or source.metadata.get("dirty", True)):
             store.amend(
                 Artifact,

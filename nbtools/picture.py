@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from unicodedata import east_asian_width
 
 from nbtools.drawing import Edge, Node, edges, look, nodes
 from nbtools.graph import Graph
@@ -80,7 +81,7 @@ def _node(node: Node, box: Box) -> str:
     less = ' class="less"'
     lines = "".join(
         f'<text x="{x + PAD:g}" y="{y + PAD + (i + 0.75) * LINE:g}"'
-        f"{less if i else ''}>{_text(line)}</text>"
+        f"{less if i else ''}{_fit(line)}>{_text(line)}</text>"
         for i, line in enumerate(node.lines)
     )
     corner = 4 if node.key[0] == "execution" else height / 2 if len(node.lines) < 2 else 14
@@ -100,6 +101,13 @@ def _way(way: Edge, boxes: dict[tuple[str, str], Box]) -> str:
         f'<path marker-end="url(#nbl-tip)" d="M{x1:g} {y1:g}C{x1 + bend:g} {y1:g} '
         f'{x2 - bend:g} {y2:g} {x2:g} {y2:g}"/>'
     )
+
+
+def _fit(text: str) -> str:
+    """What squeezes a line that is wider than its node; widths are those of common fonts."""
+    wide = sum(12 if east_asian_width(c) in "WF" else 8.5 if c.isupper() else 6.4 for c in text)
+    room = WIDTH - 2 * PAD
+    return f' textLength="{room}" lengthAdjust="spacingAndGlyphs"' if wide > room else ""
 
 
 def _text(text: str) -> str:

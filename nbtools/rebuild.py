@@ -216,9 +216,10 @@ def _adopt(db: sqlite3.Connection, book: Book) -> None:
         if not (experiment := metadata.loads(text).get("_experiment")):
             continue
         row = (experiment, EXPERIMENT, experiment, "{}", time, time, 1)
-        sql = "INSERT OR IGNORE INTO contexts VALUES (?, ?, ?, ?, ?, ?, ?)"
+        columns = "name, schema_title, display_name, metadata, create_time, update_time, etag"
+        sql = f"INSERT OR IGNORE INTO contexts ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
         book.rows["contexts"] += db.execute(sql, row).rowcount
-        sql = "INSERT OR IGNORE INTO children VALUES (?, ?)"
+        sql = "INSERT OR IGNORE INTO children (parent, child) VALUES (?, ?)"
         book.rows["children"] += db.execute(sql, (experiment, run)).rowcount
 
 

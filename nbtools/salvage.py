@@ -129,16 +129,19 @@ def _span(
     db: sqlite3.Connection, table: Table, found: Found, low: Key, high: Key, halvings: int
 ) -> None:
     """Read the rows from key `low` to key `high`, both included; () is an open end."""
+    before = len(found.rows)
     last = _run(db, table, found, low, high, "ASC")
     if last is None:
         return
     first = _run(db, table, found, last, high, "DESC")
-    if first is None or not halvings:
+    # Where nothing was found there is little to hope for: such a gap is not searched as finely.
+    halvings -= 1 if len(found.rows) > before else 2
+    if first is None or halvings < 0:
         return
     middle = between(last, first)
     if middle is not None:
-        _span(db, table, found, last, middle, halvings - 1)
-        _span(db, table, found, middle, first, halvings - 1)
+        _span(db, table, found, last, middle, halvings)
+        _span(db, table, found, middle, first, halvings)
 
 
 def _run(

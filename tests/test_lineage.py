@@ -147,7 +147,7 @@ def test_a_changed_file_shows_what_was_recorded_there(store, data):
 
 def test_a_commit_that_holds_a_notebook_tells_more_than_one_it_was_changed_from(store, data):
     source = lineage.of_content(store, data, NOTEBOOK, "notebook")
-    job = Job(name=execution(store), notebook="", experiment="", run="")
+    job = Job(name=execution(store), notebook=str(data), experiment="", run="")
     lineage.read(store, source, job.name, NOW)
     for revision, expected in (
         (Revision("a", "main", dirty=True), ("a", True)),

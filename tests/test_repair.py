@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -279,6 +280,38 @@ def test_a_store_that_is_in_use_is_let_alone(damaged):
         other.stdin.close()
         other.wait()
     repair(folder, NOW)
+
+
+def test_killed_at_any_moment_it_leaves_the_old_store_or_the_new(damaged):
+    folder = damaged(lambda data: ruin(data, page_of(data, "contexts", root=False)))
+    before = (folder / "store.sqlite").read_bytes()
+    code = (
+        "import sys; from pathlib import Path; from nbtools.repair import repair\n"
+        "from nbtools.nouns import utc_now; print('begun', flush=True)\n"
+        "repair(Path(sys.argv[1]), utc_now())"
+    )
+    ends = set()
+    for pause in (0.0, *(0.02 * 1.4**n for n in range(24))):
+        (folder / "store.sqlite").write_bytes(before)
+        with subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout.readline() == "begun\n"
+            time.sleep(pause)
+            process.kill()
+        if (folder / "store.sqlite").read_bytes() == before:
+            ends.add("old")
+        else:
+            ends.add("new")
+            assert wrong(folder) == []
+            kept = [p for p in folder.glob("*.damaged-*") if p.suffix != ".jsonl"]
+            assert all(p.read_bytes() == before for p in kept)
+            assert kept
+            break
+    assert ends == {"old", "new"}
+    (folder / "store.sqlite").write_bytes(before)
+    repair(folder, NOW)  # and what was left lying about is in nobody's way
+    assert wrong(folder) == []
 
 
 def test_what_holds_nothing_at_all_is_told_and_left(tmp_path):
