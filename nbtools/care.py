@@ -125,7 +125,7 @@ def _checks(db: sqlite3.Connection) -> Iterator[Checked]:
         "WHERE e.child = run.name)",
         (RUN, EXPERIMENT),
     ).fetchone()
-    mend = "log to one with resume, or leave it: it is in no experiment's list" if lone else ""
+    mend = "`nbtools store repair` gives each the one that it names" if lone else ""
     yield Checked("experiment of every run", f"{lone} runs have none" if lone else "there", mend)
 
 
@@ -153,12 +153,15 @@ def _records(db: sqlite3.Connection) -> Iterator[Checked]:
                 values = {k: _text(row[k]) for k in row.keys()}  # noqa: SIM118
                 understand(table, values)
             except (ValueError, TypeError, KeyError) as error:
-                name = bytes(row[0]).decode(errors="backslashreplace")
-                wrong.append(f"{name} ({type(error).__name__}: {error})")
+                wrong.append(f"{_name(row[0])} ({type(error).__name__}: {error})")
         db.text_factory = str
         said = f"{len(wrong)} of {count} unreadable: {', '.join(wrong[:3])}"
         yield Checked(table, said if wrong else f"{count:,} readable", REPAIR if wrong else "")
     db.row_factory = None
+
+
+def _name(value: object) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _text(value: object) -> object:
