@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbtools.autolog import autolog
     from nbtools.batch import run_many
     from nbtools.errors import NbtoolsError, NotebookFailed
+    from nbtools.executions import start_execution
     from nbtools.experiment import Experiment
     from nbtools.experiment_run import ExperimentRun
     from nbtools.experiments import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         start_run,
         use_artifact,
     )
+    from nbtools.inputs import open_input
     from nbtools.jobs import run, submit
     from nbtools.request import Request
 
@@ -67,6 +69,8 @@ _WHERE = {
     "output_path": "experiments",
     "start_run": "experiments",
     "use_artifact": "experiments",
+    "start_execution": "executions",
+    "open_input": "inputs",
     "run": "jobs",
     "run_many": "batch",
     "Request": "request",
@@ -93,9 +97,11 @@ __all__ = [
     "log_table",
     "log_text",
     "log_time_series_metrics",
+    "open_input",
     "output_path",
     "run",
     "run_many",
+    "start_execution",
     "start_run",
     "submit",
     "use_artifact",
@@ -103,10 +109,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'nbtools' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "lineage":  # a module that is used as one: nbtools.lineage.upstream(...)
+        return import_module("nbtools.lineage")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'nbtools' has no attribute {name!r}")
     value = getattr(import_module(f"nbtools.{_WHERE[name]}"), name)
     globals()[name] = value
     return value

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nbtools.lineage import digest
+from nbtools.digests import digest
 from nbtools.nouns import JOB, Artifact, Context, Execution, Job, run_id
 from nbtools.request import Plan
 from nbtools.states import JobState

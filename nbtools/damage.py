@@ -14,9 +14,7 @@ DAMAGE: Final = (
     "UTF-8",
     "corrupt",
 )
-MEND: Final = (
-    "move store.sqlite away, or mend a copy: sqlite3 store.sqlite .recover | sqlite3 new.sqlite"
-)
+MEND: Final = "`nbtools store repair` saves what can be read of it"
 
 
 def reason(folder: Path | None, error: Exception) -> str:

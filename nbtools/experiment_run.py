@@ -45,6 +45,11 @@ class ExperimentRun:
         return f"ExperimentRun(experiment={self.experiment!r}, name={self.name!r})"
 
     @property
+    def id(self) -> str:
+        """The name of its context, as Vertex AI builds it."""
+        return self._context
+
+    @property
     def state(self) -> ExecutionState:
         """RUNNING, COMPLETE, FAILED or CANCELLED."""
         return Run.of(self._now()).state

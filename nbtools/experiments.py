@@ -207,7 +207,7 @@ def log_text(name: str, text: str) -> Artifact:
     return _current().log_text(name, text)
 
 
-def use_artifact(name: str) -> Artifact:
+def use_artifact(name: str | Artifact) -> Artifact:
     """The newest artifact of that name, remembered as the current run's input."""
     return _current().use_artifact(name)
 
@@ -237,6 +237,13 @@ def get_experiment_df(experiment: str = "") -> pd.DataFrame:
         known = _session.frames[key] = (version, frame(store.table(experiment)))
     made: pd.DataFrame = known[1].copy()
     return made
+
+
+def current_run() -> OpenRun | None:
+    """The open run, in a job the job's own, which is opened now; None when there is none."""
+    if not _session.runs and (_session.left_job or not _identity(_session.store())):
+        return None
+    return _current()
 
 
 def _current() -> OpenRun:

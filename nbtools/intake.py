@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtools import lineage
+from nbtools.digests import digest
 from nbtools.errors import AlreadyExists
 from nbtools.importer import ImportedFile, ImportedRun, Point, Remarks
 from nbtools.loggable import LAST_STEP
@@ -232,7 +233,7 @@ class Intake:
                 metadata = {"bytes": stat.st_size, "modified": stat.st_mtime_ns}
                 unchanged = old and {**old.metadata, **metadata} == old.metadata
                 if stat.st_size <= DIGESTED and not unchanged:
-                    metadata["sha256"] = lineage.digest(path)
+                    metadata["sha256"] = digest(path)
             except OSError:
                 self.remarks[UNREADABLE] += 1
                 return

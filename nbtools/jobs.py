@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtools import lineage, registry
+from nbtools import lineage, registry, revision
 from nbtools.errors import NbtoolsError, NotebookFailed, NotFound, RequestError, StateError
 from nbtools.executor import Observation
 from nbtools.nouns import JOB, NOTEBOOK, REPORT, Context, Execution, Job, run_id, utc_now
@@ -115,6 +115,7 @@ class Jobs:
             failed = Observation(state=JobState.FAILED, error=str(error), end_time=now)
             self._observe(name, failed, now)
             raise
+        revision.ask(made.notebook.path, made.task.folder)  # now: while its kernel starts
         return self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
 
     def get(self, name: str) -> SubmittedJob:
@@ -245,8 +246,7 @@ class Jobs:
         )
         store.add(job.execution(), now)
         store.associate(context.name, execution=job.name)
-        name = f"notebook-{lineage.digest(made.notebook.path)[:32]}"
-        source = lineage.of_file(name, made.notebook.path, NOTEBOOK)
+        source = lineage.of_content(store, made.notebook.path, NOTEBOOK, "notebook")
         lineage.read(store, source, job.name, now)
 
     def _observe(self, name: str, seen: Observation, now: datetime) -> SubmittedJob:
@@ -262,6 +262,8 @@ class Jobs:
             for what, schema, path in found:
                 if path:
                     self._left(name, what, schema, path, context)
+            if found_at := revision.read(Path(job.folder)):
+                lineage.located(self.store, job, found_at, now)
             close_run(self.store, context, AS_EXECUTION[job.state], job.error, now)
         return job
 

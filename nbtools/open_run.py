@@ -209,11 +209,12 @@ class OpenRun(ExperimentRun):
         path.write_text(str(text), encoding="utf-8")
         return self.log_artifact(path, name, TEXT)
 
-    def use_artifact(self, name: str) -> Artifact:
-        """The newest artifact of that resource name, display name, URI or path, remembered
-        as this run's input. Raises NotFound.
+    def use_artifact(self, name: str | Artifact) -> Artifact:
+        """The newest artifact of that resource name, display name, URI or path, or the one
+        given, remembered as this run's input. Warns when its file has changed since. Raises
+        NotFound.
         """
-        artifact = lineage.find(self._store, name)
+        artifact = name if isinstance(name, Artifact) else lineage.find(self._store, name)
         lineage.read(self._store, artifact, self._part.execution, utc_now())
         return artifact
 

@@ -33,7 +33,7 @@ MIRRORS = {
 }
 
 #: import name -> what to give pip.
-PIP = {"pandas": "pandas", "matplotlib": "matplotlib"}
+PIP = {"pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec"}
 
 
 def executor(name: str) -> Executor:

@@ -7,11 +7,13 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from nbtools import metadata
-from nbtools.nouns import Artifact, Context, Event, Execution, moment, stamp
+from nbtools.nouns import JOB, RUN, Artifact, Context, Event, Execution, Job, Run, moment, stamp
 
 Record = TypeVar("Record", Context, Execution, Artifact)
 
 TABLES: dict[type, str] = {Context: "contexts", Execution: "executions", Artifact: "artifacts"}
+#: the tables of which each row can be understood, or not.
+UNDERSTOOD = (*TABLES.values(), "events")
 #: what an edge joins, in the order of its columns.
 ENDS: dict[str, tuple[type, type]] = {
     "events": (Execution, Artifact),
@@ -30,7 +32,7 @@ def row_of(record: Context | Execution | Artifact) -> dict[str, Any]:
     return values
 
 
-def record_of(kind: type[Record], row: sqlite3.Row) -> Record:
+def record_of(kind: type[Record], row: sqlite3.Row | dict[str, Any]) -> Record:
     """The record that a row holds. Raises ValueError or TypeError when the row is damaged."""
     values = dict(row)
     values["metadata"] = metadata.loads(values["metadata"])
@@ -42,3 +44,24 @@ def record_of(kind: type[Record], row: sqlite3.Row) -> Record:
 def event_of(row: sqlite3.Row) -> Event:
     """The event that a row holds. Raises as `record_of` does."""
     return Event(**{**dict(row), "time": moment(row["time"])})
+
+
+def understand(table: str, row: dict[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError when a row of a record's or the events' table is
+    not what it says it is: also a run, or a job, where its schema is theirs.
+    """
+    if table == "events":
+        if Event(**{**row, "time": moment(row["time"])}).type not in ("INPUT", "OUTPUT"):
+            raise ValueError(f"{row['type']} is neither INPUT nor OUTPUT")
+        return
+    record: Context | Execution | Artifact
+    if table == "contexts":
+        record = record_of(Context, row)
+    elif table == "executions":
+        record = record_of(Execution, row)
+    else:
+        record = record_of(Artifact, row)
+    if isinstance(record, Context) and record.schema_title == RUN:
+        Run.of(record)
+    elif isinstance(record, Execution) and record.schema_title == JOB:
+        Job.of(record)

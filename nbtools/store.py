@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,7 @@ from nbtools.damage import damaged, reason
 from nbtools.drain import Drain
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
 from nbtools.journal import Series
-from nbtools.migrations import MIGRATIONS
+from nbtools.migrations import migrate, use_log
 from nbtools.nouns import RUN, Context, Event, stamp
 from nbtools.points import Point, Points
 from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
@@ -54,7 +54,8 @@ class Store:
                 check_same_thread=False,  # and guarded by its lock
             )
             shared = folder is not None and mount.is_shared(folder)
-            self._db.execute(f"PRAGMA journal_mode = {'DELETE' if shared else 'WAL'}")
+            if not shared:
+                use_log(self._db)
             self._db.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")
             self._db.execute("PRAGMA foreign_keys = ON")
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
@@ -309,6 +310,24 @@ class Store:
 
     # -- inside ---------------------------------------------------------------------
 
+    def copy(self, target: Path) -> None:
+        """Copy the store as it is now into a file of its own, whole in itself, while others
+        write. Raises StoreError when it is damaged, sqlite3.OperationalError when the file
+        cannot be written.
+        """
+        try:
+            with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+                with self._lock:
+                    self._db.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+                found = str(copy.execute("PRAGMA quick_check").fetchone()[0])
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.Error as error:
+            raise StoreError(reason(self.folder, error)) from error
+        if found != "ok":
+            raise StoreError(damaged(self.folder, found))
+
     def check(self) -> str:
         """Empty when the file is sound, else what SQLite says is wrong with it."""
         found = str(self._execute("PRAGMA quick_check")[0][0])
@@ -352,30 +371,10 @@ class Store:
             raise StoreError(reason(self.folder, error)) from error
 
     def _migrate(self) -> None:
-        newest = len(MIGRATIONS) + 1
-        version = self._execute("PRAGMA user_version")[0][0]
-        if version == newest:
-            return
-        if version > newest:
-            raise StoreError(
-                f"{self.folder} was written by a newer nbtools: update this one with pip"
-            )
-        with self.write():
-            version = self._execute("PRAGMA user_version")[0][0]  # another may have won
-            if not version:
-                self._run(Path(__file__).with_name("schema.sql").read_text())
-            for migrate in MIGRATIONS[version - 1 :] if version else ():
-                migrate(self._run, self._execute, self._points)
-            self._execute(f"PRAGMA user_version = {newest}")
-
-    def _run(self, sql: str) -> None:
-        """Several statements; `executescript` would commit the transaction around them."""
-        statement = ""
-        for line in sql.splitlines(keepends=True):
-            statement += line
-            if sqlite3.complete_statement(statement):
-                self._execute(statement)
-                statement = ""
+        try:
+            migrate(self._db, str(self.folder))
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise StoreError(reason(self.folder, error)) from error
 
 
 def _article(noun: str) -> str:

@@ -64,7 +64,7 @@ def test_a_store_that_is_damaged(wrong, tmp_path):
     path.write_bytes(data[:8192] + bytes(len(data) - 8192))
     ((found, mend),) = wrong().values()
     assert found
-    assert "move store.sqlite away" in mend
+    assert "nbtools store repair" in mend
 
 
 def test_a_store_that_cannot_be(wrong, tmp_path):

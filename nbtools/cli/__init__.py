@@ -31,6 +31,8 @@ COMMANDS = {
     "runs": ("runs:runs", "List, compare, export, tag and delete experiment runs."),
     "tb": ("tb:tb", "Open TensorBoard on runs."),
     "push": ("push:push", "Send to mirrors what could not be sent before."),
+    "lineage": ("lineage:group", "Show what something came from, and what came from it."),
+    "store": ("store:group", "Check, back up and repair the store."),
     "kernels": ("kernels:kernels", "List, warm up and stop the processes that fork kernels."),
     "clean": ("clean:clean", "Strip outputs from notebooks, or check that they are stripped."),
     "git": ("git:git", "Keep notebooks clean in git: filter, merge, diff, checks."),
