@@ -92,7 +92,7 @@ def _strokes(points: Sequence[tuple[int, float]], across: Scale, up: Scale) -> I
         yield f"{'L' if open_ else 'M'}{place(across.at(step))} {place(up.at(value))}"
         alone = i + 1 == len(points) or not math.isfinite(points[i + 1][1])
         if not open_ and alone:
-            yield "h.1"  # a point with gaps on both sides: a dot, as its ends are round
+            yield "m-1.5 0h3m-1.5 0"  # a point with gaps on both sides: a dot, its ends are round
         open_ = True
 
 
