@@ -5,16 +5,32 @@ from __future__ import annotations
 import gc
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from nbtools.errors import MissingDependency, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
     from nbtools.executor import Executor
+    from nbtools.importer import Importer
+    from nbtools.mirror import Mirror
 
 EXECUTORS = {"local": "nbtools.executors.local:LocalExecutor"}
+#: whose history can be moved here; in this order it is looked for.
+IMPORTERS = {
+    "mlflow": "nbtools.importers.mlflow:MLflow",
+    "wandb": "nbtools.importers.wandb:WandB",
+    "trackio": "nbtools.importers.trackio:Trackio",
+    "tensorboard": "nbtools.importers.tensorboard:TensorBoard",
+}
+#: mirror -> where it lies, the package that it needs
+MIRRORS = {
+    "tensorboard": ("nbtools.mirrors.tensorboard:TensorboardMirror", "tensorboard"),
+    "wandb": ("nbtools.mirrors.wandb:WandbMirror", "wandb"),
+}
 
 #: import name -> what to give pip.
 PIP = {"pandas": "pandas", "matplotlib": "matplotlib"}
@@ -26,6 +42,38 @@ def executor(name: str) -> Executor:
         raise RequestError(f"no executor {name!r}: there is {', '.join(EXECUTORS)}")
     module, _, attribute = EXECUTORS[name].partition(":")
     made: Executor = getattr(import_module(module), attribute)()
+    return made
+
+
+def importer(name: str) -> Importer:
+    """The importer of that name."""
+    if name not in IMPORTERS:
+        raise RequestError(f"no importer {name!r}: there is {', '.join(IMPORTERS)}")
+    module, _, attribute = IMPORTERS[name].partition(":")
+    made: Importer = getattr(import_module(module), attribute)()
+    return made
+
+
+def mirror(name: str, options: Mapping[str, Any]) -> Mirror:
+    """A new mirror of that name; one of somebody's own is named `module:Class`.
+
+    Making it costs nothing. Raises RequestError for a name or an option that there is not,
+    MissingDependency when the package that it needs is not installed.
+    """
+    where, needs = MIRRORS.get(name, (name, name.partition(":")[0]))
+    module, _, attribute = where.partition(":")
+    if not attribute:
+        raise RequestError(f"no mirror {name!r}: there is {', '.join(MIRRORS)}, or module:Class")
+    try:
+        found = find_spec(needs)
+    except ModuleNotFoundError:  # the package that it would lie in
+        found = None
+    if found is None:
+        raise MissingDependency(f"mirror {name!r} needs {needs}: pip install {needs}")
+    try:
+        made: Mirror = getattr(import_module(module), attribute)(**options)
+    except (TypeError, AttributeError) as error:
+        raise RequestError(f"mirror {name!r} cannot be made: {error}") from None
     return made
 
 

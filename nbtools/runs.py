@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtools.errors import AlreadyExists, NotFound, RequestError
 from nbtools.nouns import EXPERIMENT, RUN, Context, Run, run_id
+from nbtools.outputs import FILES
 from nbtools.states import ExecutionState
 from nbtools.store import Store
 
@@ -132,3 +134,8 @@ def find_run(store: Store, now: datetime, name: str, experiment: str = "") -> Ru
         where = ", ".join(run.id for run in found[:4])
         raise RequestError(f"{name!r} fits several runs ({where}): say which, or --experiment")
     return found[0]
+
+
+def run_folder(store: Path, run: Run) -> Path:
+    """Where the files of a run lie, below the store's folder."""
+    return (store / "jobs" / run.job if run.job else store / "runs" / run.id) / FILES

@@ -19,7 +19,9 @@ FOLDER = ".nbtools"
 #: a line of TOML that may begin, or hold, our table; a comment or a dependency does not.
 _OURS = re.compile(rb"^[^#\n]*\btool\b[^#\n]*\bnbtools\b|^\s*\[\s*tool\s*\]", re.MULTILINE)
 #: fields that no file can say.
-SURROUNDINGS = ("store_reason", "runtime", "config_home", "notebook", "no_color")
+SURROUNDINGS = (
+    "store_reason", "runtime", "config_home", "notebook", "no_color", "tensorboard_proxy",
+)  # fmt: skip
 #: type of a field -> what to call it, and whether a value of pyproject.toml is one.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "Path": ("a string", lambda value: isinstance(value, str)),
@@ -52,6 +54,7 @@ class Settings:
     runtime: Path = Path("/tmp/nbtools")  # noqa: S108 #: a folder of sockets, this user's alone
     notebook: str = ""  #: the notebook that Jupyter's server says this kernel is of
     no_color: bool = False  #: NO_COLOR is set: print without colours
+    tensorboard_proxy: str = ""  #: where a browser finds TensorBoard's port, as /proxy/%PORT%/
     config_home: Path = Path()  #: where programs keep their configuration: ~/.config
 
     @classmethod
@@ -63,6 +66,7 @@ class Settings:
         values["no_color"] = bool(environ.get("NO_COLOR"))
         values["notebook"] = environ.get("JPY_SESSION_NAME", "")
         values["runtime"] = _runtime(environ)
+        values["tensorboard_proxy"] = _tensorboard_proxy(environ)
         home = Path(environ.get("HOME") or Path.home())
         values["config_home"] = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
         if environ.get("NBTOOLS_STORE"):
@@ -130,6 +134,14 @@ def _runtime(environ: Mapping[str, str]) -> Path:
     if environ.get("XDG_RUNTIME_DIR"):
         return Path(environ["XDG_RUNTIME_DIR"]) / "nbtools"
     return Path(environ.get("TMPDIR") or "/tmp") / f"nbtools-{os.getuid()}"  # noqa: S108
+
+
+def _tensorboard_proxy(environ: Mapping[str, str]) -> str:
+    """As TensorBoard's own notebook extension reads it, or JupyterHub's way; "" on a desk."""
+    found = environ.get("TENSORBOARD_PROXY_URL", "")
+    if not found and environ.get("JUPYTERHUB_SERVICE_PREFIX"):
+        found = environ["JUPYTERHUB_SERVICE_PREFIX"].rstrip("/") + "/proxy/%PORT%/"
+    return f"{found.rstrip('/')}/" if found else ""
 
 
 def _here() -> Path:

@@ -24,13 +24,15 @@ LAYERS = [
         "terms", "removal",
         "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
-        "limits", "runner", "rehearsal", "report",
+        "limits", "runner", "rehearsal", "report", "importer", "importers", "eventfile",
+        "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
         "experiments", "experiment", "experiment_run", "open_run", "about", "autolog", "keepsake",
         "frame", "runs", "columns", "comparison", "curation", "export", "figures", "importance",
         "runs_page", "loggable", "lineage", "card", "warming", "doctor",
+        "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
     },
     {"git"},
     {"cli", "command"},
@@ -47,6 +49,7 @@ THIRD_PARTY_AT_TOP = {
     "rehearsal": {"nbformat", "jupyter_client"},
     "kernels": {"jupyter_client", "traitlets"},
     "cli": {"click"},
+    "run_writer": {"torch"},
 }
 
 
@@ -104,9 +107,10 @@ def test_files_stay_small_and_are_named_by_nouns(path):
 
 def test_sql_stays_in_the_store():
     words = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE) .*(FROM|INTO|SET)\b")
+    # database.py only reads, and only other programs' files.
     assert {p.name for p in SOURCES if words.search(p.read_text())} == {
         "store.py", "points.py", "summaries.py", "drain.py", "migrations.py",
-        "clauses.py", "removal.py",
+        "clauses.py", "removal.py", "database.py",
     }  # fmt: skip
 
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
     "runs": ("runs:runs", "List, compare, export, tag and delete experiment runs."),
+    "tb": ("tb:tb", "Open TensorBoard on runs."),
+    "push": ("push:push", "Send to mirrors what could not be sent before."),
     "kernels": ("kernels:kernels", "List, warm up and stop the processes that fork kernels."),
     "clean": ("clean:clean", "Strip outputs from notebooks, or check that they are stripped."),
     "git": ("git:git", "Keep notebooks clean in git: filter, merge, diff, checks."),

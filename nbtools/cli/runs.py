@@ -13,6 +13,7 @@ RUNS = {
     "compare": ("runs_compare:compare", "Show what differs between runs."),
     "report": ("runs_compare:report", "Write runs, curves and params as one HTML page."),
     "export": ("runs_compare:export", "Write the table of runs as CSV, Parquet or JSON."),
+    "import": ("runs_import:import_", "Bring the runs of another tracker here."),
     "tag": ("runs_curate:tag", "Add tags to a run."),
     "untag": ("runs_curate:untag", "Take tags from a run."),
     "note": ("runs_curate:note", "Say something about a run."),

@@ -1,0 +1,1 @@
+"""The mirrors, reached by name through `nbtools.registry`."""

@@ -1,0 +1,88 @@
+"""The mirror of a managed TensorBoard: series and points by remote calls, as Vertex AI has them.
+
+What a service must be able to do is `SeriesService`, which is three calls; its adapter is
+made of the provider's client, and this file does the rest: a series a key, each made once,
+and requests no larger than Vertex AI takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from nbtools.mirror import KeyedPoint, MirroredRun
+
+#: Vertex AI's limit on the points of one WriteTensorboardRunData request, all series together.
+MAX_POINTS = 5000
+
+#: step, wall time (seconds since the epoch), value
+Point = tuple[int, float, float]
+
+
+class SeriesService(Protocol):
+    """A managed TensorBoard. Each call may raise anything, and may be repeated."""
+
+    def open_run(self, experiment: str, run: str) -> str:
+        """The resource name of that run, made if it is not there."""
+
+    def open_series(self, run: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """The id of each key's scalar series in `run`, made where it is not there."""
+
+    def write(self, run: str, series: Mapping[str, Sequence[Point]]) -> None:
+        """Write points by id of series, at most MAX_POINTS in all; a step again replaces it."""
+
+
+class ManagedMirror:
+    """A run's time series in a managed TensorBoard."""
+
+    def __init__(self, service: SeriesService) -> None:
+        self._service, self._run = service, ""
+        self._ids: dict[str, str] = {}
+        self._pending: dict[str, dict[int, tuple[float, float]]] = {}
+
+    def start(self, run: MirroredRun) -> None:
+        self._run = self._service.open_run(run.experiment, run.name)
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """A TensorBoard has no place for them; the run's context has them."""
+
+    def metrics(self, values: Mapping[str, Any]) -> None:
+        """As params."""
+
+    def points(self, points: Sequence[KeyedPoint]) -> None:
+        for key, step, wall_time, value in points:
+            self._pending.setdefault(key, {})[step] = (wall_time, value)
+
+    def artifact(self, path: Path, name: str, schema_title: str) -> None:
+        """As params."""
+
+    def flush(self) -> bool:
+        if new := [key for key in self._pending if key not in self._ids]:
+            self._ids.update(self._service.open_series(self._run, new))
+        for batch in self._batches():
+            self._service.write(self._run, batch)
+        self._pending.clear()
+        return True
+
+    def end(self, state: str) -> None:
+        """A TensorBoard has no word for it."""
+
+    def close(self) -> None:
+        self.flush()
+
+    def _batches(self) -> Iterator[dict[str, list[Point]]]:
+        """All that is pending, in the order of steps, in requests of at most MAX_POINTS."""
+        batch: dict[str, list[Point]] = {}
+        room = MAX_POINTS
+        for key, steps in self._pending.items():
+            points = [(step, *steps[step]) for step in sorted(steps)]
+            while points:
+                part, points = points[:room], points[room:]
+                batch[self._ids[key]] = part
+                room -= len(part)
+                if not room:
+                    yield batch
+                    batch, room = {}, MAX_POINTS
+        if batch:
+            yield batch

@@ -1,0 +1,136 @@
+"""Send what could not be sent: to mirrors that were away, and files to their URIs.
+
+Killed halfway it goes on there; done twice it is done once: mirrors keep to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from nbtools import registry
+from nbtools.errors import NotFound, StateError
+from nbtools.mirror import Mirror, MirroredRun, reason
+from nbtools.mirroring import Feeder
+from nbtools.nouns import Artifact, Context, Run
+from nbtools.runs import run_folder
+from nbtools.shipment import Shipment, shipments
+from nbtools.spool import Spool, spools
+from nbtools.states import ExecutionState
+from nbtools.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What became of one thing that was kept."""
+
+    mirror: str  #: the mirror's name, or the URI that files go to
+    what: str  #: the run's name in its experiment, or the folder
+    count: int = 0  #: how many entries or files were sent
+    left: str = ""  #: one sentence: why some of it is left; "" when all is safe
+
+
+def push(store: Store, mirror: str = "") -> Iterator[Sent]:
+    """Send what is kept for that mirror, or for all, and every folder on its way.
+
+    Whatever a mirror raises is in what it yields; the rest is sent all the same.
+    """
+    if store.folder is None:
+        return
+    for spool in spools(store.folder, mirror):
+        yield _send(store, spool)
+    for shipment in shipments(store.folder):
+        if mirror in ("", shipment.uri):
+            yield _ship(shipment)
+
+
+def send_run(store: Store, run: Run, mirror: str, options: Mapping[str, Any]) -> Sent:
+    """Tell a mirror a run that has ended, from the store alone, whether it heard of it or not.
+
+    Raises StateError while the run is at work, as the registry does for the mirror, and
+    whatever the mirror raises.
+    """
+    if store.folder is None:
+        raise NotFound("a store in memory has no mirrors: name a folder")
+    if run.state is ExecutionState.RUNNING:
+        raise StateError(f"run {run.name!r} is at work: push it when it has ended")
+    context = store.get(Context, run.id)
+    folder = run_folder(store.folder, run)
+    told = MirroredRun.of(context, store.folder, folder, f"{run.id}.store")
+    other = registry.mirror(mirror, options)
+    try:
+        count = _tell_all(store, other, told)
+        other.end(run.state)
+    finally:
+        other.close()
+    return Sent(mirror=mirror, what=_name(told), count=count)
+
+
+def _tell_all(store: Store, mirror: Mirror, run: MirroredRun) -> int:
+    mirror.start(run)
+    if run.params:
+        mirror.params(run.params)
+    series = store.points(run.id)
+    points = [(k, *point) for k, points in series.items() for point in points]
+    points.sort(key=lambda point: (point[1], point[2]))  # as they may have been logged
+    if points:
+        mirror.points(points)
+    if run.metrics:
+        mirror.metrics(run.metrics)
+    for artifact in store.select(Artifact, context=run.id)[::-1]:
+        if artifact.path.exists():
+            mirror.artifact(artifact.path, artifact.display_name, artifact.schema_title)
+    return len(points)
+
+
+def _send(store: Store, spool: Spool) -> Sent:
+    name = _name(spool.run)
+    if not spool.lock():
+        return Sent(mirror=spool.mirror, what=name, left="a process that is at work sends it")
+    feeder = Feeder(spool)
+    left = ""
+    try:
+        if not spool.current():
+            return Sent(mirror=spool.mirror, what=name)
+        if spool.written_to():
+            feeder.feed()
+            feeder.drop()
+            left = "the run is still at work"
+        else:
+            feeder.finish(_state(store, spool.run.id))
+    except Exception as error:  # noqa: BLE001 - one mirror's failure must not keep the others waiting
+        left = reason(error)
+        with suppress(Exception):  # it has failed already, which is reported
+            feeder.drop()
+    finally:
+        spool.unlock()
+    return Sent(mirror=spool.mirror, what=name, count=feeder.told, left=left)
+
+
+def _ship(shipment: Shipment) -> Sent:
+    what = str(shipment.folder)
+    if not shipment.lock():
+        return Sent(mirror=shipment.uri, what=what, left="a process that is at work ships it")
+    count = len(list(shipment.waiting()))
+    try:
+        shipment.close()
+    except Exception as error:  # noqa: BLE001 - one remote's failure must not keep the others waiting
+        count -= len(list(shipment.waiting()))
+        left = reason(error)
+        return Sent(mirror=shipment.uri, what=what, count=count, left=left)
+    finally:
+        shipment.unlock()
+    return Sent(mirror=shipment.uri, what=what, count=count)
+
+
+def _state(store: Store, run: str) -> str:
+    """How a run ended; "" when its job is still to say so, or when it was deleted."""
+    context = store.find(Context, run)
+    state = Run.of(context).state if context else ""
+    return "" if state is ExecutionState.RUNNING else str(state)
+
+
+def _name(run: MirroredRun) -> str:
+    return f"{run.experiment}/{run.name}"
