@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 #: what two runs may differ in besides what they logged.
 TOLD: Final = ("state", "tags", "notes", "parent", "error")
+ABOUT: Final = "about."  #: what begins the names of what a run was executed with
 #: the 97.5th percentile of Student's t for 1, 2, … degrees of freedom.
 STUDENT: Final = (
     12.7062047, 4.3026527, 3.1824463, 2.7764451, 2.5705818, 2.4469119, 2.3646243, 2.3060041,
@@ -179,13 +180,13 @@ def _values(experiment: str, metric: str, filter: str) -> list[tuple[Run, float]
     ]
 
 
-def _flat(about: Mapping[str, Any], prefix: str = "about.") -> dict[str, Any]:
+def _flat(about: Mapping[str, Any], prefix: str = ABOUT) -> dict[str, Any]:
     """What is known of a run's surroundings by dotted names; not where its own files lie."""
     found: dict[str, Any] = {}
     for key, value in about.items():
         if isinstance(value, Mapping):
             found.update(_flat(value, f"{prefix}{key}."))
-        elif f"{prefix}{key}" != "about.files":
+        elif f"{prefix}{key}" != f"{ABOUT}files":
             found[prefix + key] = value
     return found
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from nbtools import columns, comparison
+from nbtools.comparison import ABOUT
 from nbtools.errors import RequestError
 from nbtools.figures import bars, curves, parallel
 from nbtools.figures.markup import Markup, element, number
@@ -87,11 +88,14 @@ def _table(runs: Sequence[Run], ends: columns.Ends) -> Markup:
         ]
         rows.append(element("tr", {"data-run": i}, *cells))
     same = {k: v[0] for k, v in everything.items() if k not in shown}
-    said = [
-        part
-        for k, v in same.items()
-        for part in (Markup(" · "), element("code", {}, f"{_head(k)} = {_text(v)}"))
-    ]
+    logged = {k: v for k, v in same.items() if not k.startswith(ABOUT)}
+    about = {k: v for k, v in same.items() if k.startswith(ABOUT)}
+    under = []
+    if logged:
+        under.append(element("p", {"class": "dim"}, "The same in all: ", *_named(logged)))
+    if about:
+        summary = element("summary", {}, "What all were executed with")
+        under.append(element("details", {"class": "dim"}, summary, *_named(about)))
     return section(
         "Runs",
         element(
@@ -100,8 +104,14 @@ def _table(runs: Sequence[Run], ends: columns.Ends) -> Markup:
                     element("thead", {}, element("tr", {}, *(element("th", {}, h) for h in heads))),
                     element("tbody", {}, *rows)),
         ),
-        *([element("p", {"class": "dim"}, "The same in all: ", *said[1:])] if said else []),
+        *under,
     )  # fmt: skip
+
+
+def _named(values: Mapping[str, Any]) -> list[Markup]:
+    """Names and values in one line."""
+    parts = [element("code", {}, f"{_head(k)} = {_text(v)}") for k, v in values.items()]
+    return [part for one in parts for part in (Markup(" · "), one)][1:]
 
 
 def _curves(store: Store, runs: Sequence[Run]) -> Markup:
@@ -132,13 +142,13 @@ def _against(runs: Sequence[Run], metric: str, values: Sequence[float]) -> list[
     ranked = [name for name, _ in found.scores] or _differing(params)
     labels = comparison.labels(runs)
     lines = [parallel.Line(i, labels[i], runs[i].params, values[i]) for i in there]
-    left_out = len(runs) - len(there)
+    left_out, name = len(runs) - len(there), _short_name(metric)
     notes = []
     if len(ranked) > MOST_AXES:
         notes.append(f"Of {len(ranked)} params the {MOST_AXES} that matter most are drawn.")
     if left_out:
-        notes.append(f"{left_out} runs have no finite {metric} and are not drawn.")
-    name = _short_name(metric)
+        which = "1 run has" if left_out == 1 else f"{left_out} runs have"
+        notes.append(f"{which} no finite {name} and cannot be drawn.")
     if not ranked:
         notes.append("These runs do not differ in any param.")
     drawn = [parallel.chart(ranked[:MOST_AXES], name, lines)] if ranked else []

@@ -25,7 +25,9 @@ def test_each_command_and_its_options_exist(line):
 
 
 def test_every_command_is_shown():
-    assert {shlex.split(line)[2] for line in LINES} == set(runs.list_commands(click.Context(runs)))
+    elsewhere = {"import"}  # has a page of its own
+    there = set(runs.list_commands(click.Context(runs))) - elsewhere
+    assert {shlex.split(line)[2] for line in LINES} == there
 
 
 def test_every_filter_of_the_table_is_read():

@@ -79,6 +79,21 @@ def test_only_what_differs_has_a_column(store):
     assert "The same in all: state = RUNNING · width = 64 · all = 1" in text_of(tree)
 
 
+def test_what_all_were_executed_with_is_folded_away(store):
+    fill(store, 2)
+    about = {"git": {"commit": "c0ffee"}, "host": "h"}
+    for name in ("e-r0", "e-r1"):
+        store.amend(
+            Context, name, lambda c: replace(c, metadata={**c.metadata, "_about": about}), NOW
+        )
+    tree = read(page(store))
+    (folded,) = tree.findall(f".//{HTML}details")
+    assert text_of(folded) == (
+        "What all were executed withabout.git.commit = c0ffee · about.host = h"
+    )
+    assert text_of(tree).count("c0ffee") == 1
+
+
 def test_nothing_comes_from_elsewhere_and_nothing_of_a_users_is_markup(store):
     evil = "</script><script>alert(1)</script><img src=http://x/y onerror=alert(1)>\"'&]]>\x00"
     context = open_run(store, "e", "r", NOW, params={evil: evil, "n": 1})
@@ -92,7 +107,8 @@ def test_nothing_comes_from_elsewhere_and_nothing_of_a_users_is_markup(store):
     assert len(tree.findall(f".//{HTML}script")) == 1
     allowed = {"html", "head", "meta", "title", "style", "body", "header", "section", "h1", "h2",
                "p", "div", "table", "thead", "tbody", "tr", "th", "td", "i", "span", "code", "b",
-               "figure", "figcaption", "svg", "path", "line", "text", "rect", "script"}  # fmt: skip
+               "figure", "figcaption", "details", "summary",
+               "svg", "path", "line", "text", "rect", "script"}  # fmt: skip
     assert {element.tag.partition("}")[2] for element in tree.iter()} <= allowed
     for element in tree.iter():
         assert not {name for name in element.attrib if name.startswith("on") or "href" in name}
@@ -120,7 +136,7 @@ def test_a_metric_that_some_lack_is_said(store):
         lambda c: replace(c, metadata={**c.metadata, "_metrics": {"acc": math.nan}}), NOW,
     )  # fmt: skip
     tree = read(page(store, metric="acc"))
-    assert "2 runs have no finite acc and are not drawn." in text_of(tree)
+    assert "2 runs have no finite acc and cannot be drawn." in text_of(tree)
     assert "5 runs and 1 params: take it as a hint" in text_of(tree)
     lines = tree.findall(f".//{HTML}figure[@class='parallel']//{SVG}path")
     assert len(lines) == 5

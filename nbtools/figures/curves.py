@@ -30,11 +30,12 @@ class Curve:
 def chart(name: str, curves: Sequence[Curve]) -> Markup:
     """The curves of one series. NaN and infinity are gaps."""
     limit = max(60, min(POINTS, ALL_POINTS // max(1, len(curves))))
-    values = [v for curve in curves for _, v in curve.points]
-    steps = [float(step) for curve in curves for step, _ in curve.points]
+    shown = [thinned(curve.points, limit) for curve in curves]  # with its ends and extremes
+    values = [value for points in shown for _, value in points]
+    steps = [float(step) for points in shown for step, _ in points]
     across = spanning(steps, LEFT, WIDTH - RIGHT)
     up = spanning(values, HEIGHT - BOTTOM, TOP, may_log=True)
-    lines = [_line(curve, thinned(curve.points, limit), across, up) for curve in curves]
+    lines = [_line(*pair, across, up) for pair in zip(curves, shown, strict=True)]
     drawn = element(
         "svg",
         {
@@ -46,7 +47,7 @@ def chart(name: str, curves: Sequence[Curve]) -> Markup:
         *_axes(across, up),
         *lines,
     )
-    gaps = sum(not math.isfinite(value) for value in values)
+    gaps = sum(_gaps(curve.points) for curve in curves)
     said = ["logarithmic"] * up.log + [f"{gaps} points are NaN or infinite: gaps"] * bool(gaps)
     caption = element("figcaption", {}, element("b", {}, name), *(f" · {text}" for text in said))
     return element("figure", {"class": "curves", "style": faint(len(curves))}, caption, drawn)
@@ -59,17 +60,28 @@ def thinned(points: Sequence[tuple[int, float]], limit: int) -> list[tuple[int, 
     """
     if len(points) <= limit:
         return list(points)
-    count = max(1, limit // 3)
+    count = max(1, (limit - 2) // 3)
     kept: set[int] = {0, len(points) - 1}
     for i in range(count):
-        stretch = range(i * len(points) // count, (i + 1) * len(points) // count)
-        finite = [p for p in stretch if math.isfinite(points[p][1])]
-        gaps = [p for p in stretch if not math.isfinite(points[p][1])]
-        if finite:
-            kept.add(min(finite, key=lambda p: points[p][1]))
-            kept.add(max(finite, key=lambda p: points[p][1]))
-        kept.update(gaps[:1])
-    return [points[p] for p in sorted(kept)][:limit]
+        begin, end = i * len(points) // count, (i + 1) * len(points) // count
+        values = [value for _, value in points[begin:end]]
+        if not math.isfinite(sum(values)):
+            gaps = [p for p, value in enumerate(values) if not math.isfinite(value)]
+            kept.update(begin + p for p in gaps[:1])
+            if len(gaps) == len(values):
+                continue
+            least = next(value for value in values if math.isfinite(value))
+            values = [value if math.isfinite(value) else least for value in values]
+        kept.add(begin + values.index(min(values)))
+        kept.add(begin + values.index(max(values)))
+    return [points[p] for p in sorted(kept)]
+
+
+def _gaps(points: Sequence[tuple[int, float]]) -> int:
+    """How many of the values are no finite numbers."""
+    if math.isfinite(sum(value for _, value in points)):
+        return 0
+    return sum(not math.isfinite(value) for _, value in points)
 
 
 def _line(curve: Curve, points: Sequence[tuple[int, float]], across: Scale, up: Scale) -> Markup:
@@ -92,7 +104,7 @@ def _strokes(points: Sequence[tuple[int, float]], across: Scale, up: Scale) -> I
         yield f"{'L' if open_ else 'M'}{place(across.at(step))} {place(up.at(value))}"
         alone = i + 1 == len(points) or not math.isfinite(points[i + 1][1])
         if not open_ and alone:
-            yield "h.1"  # a point with gaps on both sides: a dot, as its ends are round
+            yield "m-1.5 0h3m-1.5 0"  # a point with gaps on both sides: a dot, its ends are round
         open_ = True
 
 

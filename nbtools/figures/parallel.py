@@ -108,7 +108,8 @@ def chart(params: Sequence[str], metric: str, lines: Sequence[Line]) -> Markup:
 
 def colour(value: float, low: float, high: float) -> str:
     """A colour between the lowest's and the highest's."""
-    share = 0.5 if high <= low else (value / 2 - low / 2) / (high / 2 - low / 2)
+    width = high / 2 - low / 2  # halved: the whole may be beyond the largest double
+    share = (value / 2 - low / 2) / width if width > 0 else 0.5
     at = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
     i = min(int(at), len(RAMP) - 2)
     mixed = (round(a + (b - a) * (at - i)) for a, b in zip(RAMP[i], RAMP[i + 1], strict=True))

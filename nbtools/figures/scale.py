@@ -68,7 +68,13 @@ def spanning(
 def labels(values: Sequence[float]) -> list[str]:
     """The values as texts that tell them apart, as short as that can be."""
     for digits in (3, 6, 9, 12):
-        texts = [f"{value:.{digits}g}" for value in values]
+        texts = [_text(value, digits) for value in values]
         if len(set(texts)) == len(texts):
             break
     return texts if values else []
+
+
+def _text(value: float, digits: int) -> str:
+    if 1 <= abs(value) < 1e6 and value == round(value):
+        return f"{value:.0f}"
+    return f"{value:.{digits}g}"
