@@ -108,11 +108,12 @@ def serve(logdir: Path, port: int | None, host: str) -> str:
 
 def stop() -> None:
     """End the processes that TensorBoard's plugins have begun; the rest ends with ours."""
-    from multiprocessing import active_children
+    from multiprocessing import active_children, util
 
     for child in active_children():
         child.terminate()
         child.join(5)
+    util._exit_function()  # type: ignore[attr-defined]  # as at an interpreter's end
 
 
 def none_shown(experiment: str) -> NotFound:

@@ -1,5 +1,7 @@
 """TensorBoard for runs: a writer whose scalars are logged too, and a profiler.
 
+    import nbtools.tensorboard
+
     with nbtools.tensorboard.writer() as writer:         # torch's SummaryWriter
         writer.add_scalar("loss", 0.3, step)             # in the event file, and in the run
         writer.add_histogram("weights", weights, step)   # in the event file

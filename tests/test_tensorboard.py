@@ -126,8 +126,8 @@ def test_without_a_run_it_says_what_to_call():
 def test_a_uri_that_nobody_knows_is_refused_at_once(run):
     with pytest.raises(RequestError, match="nowhere://x"):
         nbtools.tensorboard.writer(log_dir="nowhere://x")
-    with pytest.raises(MissingDependency, match="gcsfs"):
-        nbtools.tensorboard.writer(log_dir="gs://bucket/logs")
+    with pytest.raises(MissingDependency, match="ocifs"):
+        nbtools.tensorboard.writer(log_dir="oci://bucket/logs")
 
 
 def test_a_profile_is_a_trace_with_operators_and_memory(run):
