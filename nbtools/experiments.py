@@ -19,10 +19,11 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtools import about, journal
+from nbtools import about, journal, registry
 from nbtools.errors import RequestError, StateError, StoreError
 from nbtools.experiment import Experiment
 from nbtools.experiment_run import ExperimentRun
@@ -59,6 +60,8 @@ class _Session:
     experiment: str = ""
     tags: tuple[str, ...] = ()
     strict: bool = False
+    mirrors: tuple[str, ...] = ()
+    mirror_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runs: list[OpenRun] = field(default_factory=list)  #: those that are open, the inner last
     left_job: bool = False  #: the notebook has ended the job's run by itself
     stores: dict[tuple[Path, int], Store] = field(default_factory=dict)  #: by folder and process
@@ -80,17 +83,26 @@ def init(
     *,
     experiment_description: str = "",
     tags: Sequence[str] = (),
+    mirrors: Sequence[str] = (),
+    mirror_options: Mapping[str, Mapping[str, Any]] | None = None,
     strict: bool = False,
 ) -> None:
     """Say which experiment the runs of this process belong to, unless a job says so.
 
-    `tags` are given to each of them. With `strict` what cannot be written raises StoreError;
+    `tags` are given to each of them. `mirrors` hear of each: "tensorboard", "wandb", or one
+    of your own as "module:Class"; `mirror_options` holds by the mirror's name what it is made
+    with. With `strict` what cannot be written raises StoreError;
     otherwise it is said once, work goes on, and it is written as soon as that is possible.
     """
     run_id(experiment, "x")  # refuses a name that Vertex AI would refuse
     if isinstance(tags, str):
         raise RequestError(f"tags is a list of words: give [{tags!r}]")
+    if isinstance(mirrors, str):
+        raise RequestError(f"mirrors is a list of names: give [{mirrors!r}]")
+    for name in mirrors:
+        registry.mirror(name, (mirror_options or {}).get(name, {}))  # refused here, not later
     _session.experiment, _session.tags, _session.strict = experiment, tuple(tags), strict
+    _session.mirrors, _session.mirror_options = tuple(mirrors), mirror_options or {}
     if experiment_description:
         store, now = _session.store(), utc_now()
         with store.write():
@@ -135,6 +147,11 @@ def start_run(
         opened.set_notes(notes)
     _session.runs.append(opened)
     opened.on_end = _forget
+    if _session.mirrors and not opened.is_guest:
+        try:
+            opened.mirror(_session.mirrors, _session.mirror_options, partial(_at_exit, opened))
+        except OSError as error:  # a mirror stops nobody
+            warnings.warn(f"nothing is mirrored: {error}", RuntimeWarning, stacklevel=2)
     from nbtools.card import show
 
     show(opened)

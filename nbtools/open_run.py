@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtools import keepsake, lineage, loggable
 from nbtools.errors import RequestError, StateError, StoreError
@@ -35,6 +35,9 @@ from nbtools.nouns import (
 from nbtools.outputs import FILES
 from nbtools.states import ExecutionState
 from nbtools.store import Store
+
+if TYPE_CHECKING:
+    from nbtools.mirroring import Mirroring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class OpenRun(ExperimentRun):
         kind = "jobs" if part.in_job else "runs"
         self._folder = store.folder / kind / part.execution / FILES
         self._logbook = Logbook(store.journals, context.name, part.guest, part.strict)
+        self._mirroring: Mirroring | None = None
         self._ended = False
         self._step = store.last_step(context.name)
         self._lock = Lock()
@@ -83,6 +87,30 @@ class OpenRun(ExperimentRun):
     ) -> None:
         if not self._ended:
             self.end(ExecutionState.COMPLETE if kind is None else ExecutionState.FAILED)
+
+    def mirror(
+        self,
+        names: Sequence[str],
+        options: Mapping[str, Mapping[str, Any]],
+        at_exit: Callable[[], object],
+    ) -> None:
+        """Have mirrors hear of what is logged from now on; `at_exit` ends the run when the
+        process does. Raises RequestError for a mirror or an option that there is not,
+        MissingDependency when its package is not installed.
+        """
+        from nbtools.mirroring import Mirroring
+
+        store = self._store
+        assert store.folder is not None  # a store in memory takes no journals
+        self._mirroring = Mirroring(
+            store.folder,
+            store.get(Context, self._context),
+            self._logbook.path,
+            self._folder,
+            names,
+            options,
+        )
+        self._mirroring.start(at_exit)
 
     # -- values ---------------------------------------------------------------------
 
@@ -227,6 +255,11 @@ class OpenRun(ExperimentRun):
         return path
 
     @property
+    def is_guest(self) -> bool:
+        """Whether another process says how the run went."""
+        return self._part.guest
+
+    @property
     def was_forked(self) -> bool:
         """Whether another process has begun it, of which this one is a fork."""
         return self._process != os.getpid()
@@ -263,6 +296,8 @@ class OpenRun(ExperimentRun):
                 raise
             kept = "what was logged is kept, and taken in when the store can be written again"
             warnings.warn(f"{error}; {kept}", RuntimeWarning, stacklevel=3)
+        if self._mirroring is not None:
+            self._mirroring.end("" if part.in_job else state)
 
     def _take_in(self, state: ExecutionState | None) -> None:
         """Have the store read the journal; `state`: how the run went, if that is ours to say."""
@@ -282,6 +317,9 @@ class OpenRun(ExperimentRun):
     def _left(self, artifact: Artifact) -> Artifact:
         with self._store.write():
             lineage.left(self._store, artifact, self._part.execution, self._context, utc_now())
+        if self._mirroring is not None and artifact.uri and not self._ended:
+            told = {"path": str(artifact.path), "name": artifact.display_name}
+            self._append({"_artifact": {**told, "schema_title": artifact.schema_title}})
         return artifact
 
     def _append(self, entry: Mapping[str, Any]) -> None:
