@@ -143,14 +143,15 @@ def _layout(db: sqlite3.Connection) -> Checked:
 def _records(db: sqlite3.Connection) -> Iterator[Checked]:
     """Each record and event read as what it is: its metadata is JSON, its times are times."""
     db.row_factory = sqlite3.Row
-    for table in UNDERSTOOD:
+    there = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for table in (table for table in UNDERSTOOD if table in there):
         wrong = []
         count = 0
         db.text_factory = bytes
         for row in db.execute(f"SELECT * FROM {table}"):
             count += 1
             try:
-                values = {k: _text(row[k]) for k in row.keys()}  # noqa: SIM118
+                values = {k: _text(row[k], k) for k in row.keys()}  # noqa: SIM118
                 understand(table, values)
             except (ValueError, TypeError, KeyError) as error:
                 wrong.append(f"{_name(row[0])} ({type(error).__name__}: {error})")
@@ -164,8 +165,8 @@ def _name(value: object) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-def _text(value: object) -> object:
-    return value.decode() if isinstance(value, bytes) else value
+def _text(value: object, column: str) -> object:
+    return value.decode() if isinstance(value, bytes) and column != "data" else value
 
 
 def _journals(folder: Path, positions: dict[str, int]) -> Checked:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import struct
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from nbtools import carving, metadata, migrations, salvage
 from nbtools.errors import StoreError
 from nbtools.nouns import EXPERIMENT, RUN
 from nbtools.rows import TABLES, UNDERSTOOD, understand
-from nbtools.salvage import Found, Key, Table
+from nbtools.salvage import Found, Key, Raw, Table
 
 #: edge -> its columns that name a record, each with the table that the record is in.
 _NAMES = {
@@ -27,8 +28,15 @@ _NAMES = {
 }
 
 
-#: table -> which value of its records, as they lie in the file, tells them from others.
-_SIGNS: dict[str, tuple[int, tuple[bytes, ...]]] = {"events": (2, (b"INPUT", b"OUTPUT"))}
+#: table -> what tells its records, as they lie in the file, from others of their width.
+_SIGNS: dict[str, Callable[[tuple[Any, ...]], bool]] = {
+    "events": lambda r: r[2] in (b"INPUT", b"OUTPUT"),
+    "contexts": lambda r: isinstance(r[3], Raw) and r[3][:1] == b"{" and r[4][:2] == b"20",
+    "chunks": lambda r: isinstance(r[2], int) and isinstance(r[3], int)
+    and not isinstance(r[6], Raw) and len(r[6]) == 24 * r[3],
+}  # fmt: skip
+#: tables that are made of others.
+DERIVED = ("series", "shapes", "summaries")
 
 
 @dataclass
@@ -57,7 +65,7 @@ def build(copy: Path, new: Path, book: Book, folder: Path) -> None:
         db.execute("BEGIN")
         for statement in statements:
             db.execute(statement)
-        known = {table.name: table for table in salvage.tables(db)}
+        known = {t.name: t for t in salvage.tables(db) if t.name not in DERIVED}
         found = {name: salvage.read(old, table) for name, table in known.items()}
         _by_names(old, known, found)
         _carve(old, copy, known, found)
@@ -66,6 +74,7 @@ def build(copy: Path, new: Path, book: Book, folder: Path) -> None:
         _adopt(db, book)
         while _leave_orphans(db, known, book):
             pass  # what belonged to an orphan is one now
+        _derive(db, known)
         if not any(book.rows.values()):
             raise _nothing(folder)
         db.execute("COMMIT")
@@ -178,16 +187,30 @@ def _carve(
         return
     with suppress(sqlite3.Error):  # what lies in its log goes into its pages
         old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    by_width = {len(t.columns): t for t in wanted}
     for record in carving.records(copy):
-        of = by_width.get(len(record))
-        if of is not None and _told(of, record):
-            _take(of, found[of.name], record)
+        for table in wanted:
+            if len(table.columns) == len(record) and _told(table, record):
+                _take(table, found[table.name], record)
 
 
 def _told(table: Table, record: tuple[Any, ...]) -> bool:
-    place, values = _SIGNS.get(table.name, (0, ()))
-    return not values or record[place] in values
+    """Whether a record is of this table; of another's any value may be anything."""
+    try:
+        return _SIGNS[table.name](record) if table.name in _SIGNS else True
+    except TypeError:
+        return False
+
+
+def _derive(db: sqlite3.Connection, known: Mapping[str, Table]) -> None:
+    """Make the ends of series anew; summaries are made when they are asked for."""
+    if "chunks" not in known:
+        return  # of an older schema
+    for context, key, step, data in db.execute(
+        "SELECT context, key, last_step, data FROM chunks ORDER BY context, key, last_step, number"
+    ).fetchall():
+        (value,) = struct.unpack("<d", data[-8:])
+        sql = "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)"
+        db.execute(sql, (context, key, step, value))
 
 
 def _take(table: Table, found: Found, record: tuple[Any, ...]) -> None:

@@ -13,7 +13,7 @@ Record = TypeVar("Record", Context, Execution, Artifact)
 
 TABLES: dict[type, str] = {Context: "contexts", Execution: "executions", Artifact: "artifacts"}
 #: the tables of which each row can be understood, or not.
-UNDERSTOOD = (*TABLES.values(), "events")
+UNDERSTOOD = (*TABLES.values(), "events", "chunks")
 #: what an edge joins, in the order of its columns.
 ENDS: dict[str, tuple[type, type]] = {
     "events": (Execution, Artifact),
@@ -53,6 +53,10 @@ def understand(table: str, row: dict[str, Any]) -> None:
     if table == "events":
         if Event(**{**row, "time": moment(row["time"])}).type not in ("INPUT", "OUTPUT"):
             raise ValueError(f"{row['type']} is neither INPUT nor OUTPUT")
+        return
+    if table == "chunks":
+        if not row["length"] or len(row["data"]) != 24 * row["length"]:
+            raise ValueError(f"{len(row['data'])} bytes are not {row['length']} points")
         return
     record: Context | Execution | Artifact
     if table == "contexts":

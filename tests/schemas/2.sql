@@ -87,7 +87,7 @@ CREATE TABLE chunks (
     last_step INTEGER NOT NULL,
     data BLOB NOT NULL,
     PRIMARY KEY (context, key, number)
-);
+) WITHOUT ROWID;
 
 -- What a run comes to, for tables of many: its columns are a shape, its numbers one blob of
 -- doubles in their order, what is no number a JSON list. Made anew when the etags differ.
