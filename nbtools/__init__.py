@@ -37,11 +37,13 @@ if TYPE_CHECKING:
         log_text,
         log_time_series_metrics,
         output_path,
+        report,
         start_run,
         use_artifact,
     )
     from nbtools.jobs import run, submit
     from nbtools.request import Request
+    from nbtools.sweeps import Sweep, sweep
 
 __version__ = "0.1.0"
 
@@ -65,12 +67,15 @@ _WHERE = {
     "log_text": "experiments",
     "log_time_series_metrics": "experiments",
     "output_path": "experiments",
+    "report": "experiments",
     "start_run": "experiments",
     "use_artifact": "experiments",
     "run": "jobs",
     "run_many": "batch",
     "Request": "request",
     "submit": "jobs",
+    "Sweep": "sweeps",
+    "sweep": "sweeps",
 }
 
 __all__ = [
@@ -79,6 +84,7 @@ __all__ = [
     "NbtoolsError",
     "NotebookFailed",
     "Request",
+    "Sweep",
     "__version__",
     "autolog",
     "end_run",
@@ -94,10 +100,12 @@ __all__ = [
     "log_text",
     "log_time_series_metrics",
     "output_path",
+    "report",
     "run",
     "run_many",
     "start_run",
     "submit",
+    "sweep",
     "use_artifact",
 ]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nbtools.lineage import digest
-from nbtools.nouns import JOB, Artifact, Execution, Job
+from nbtools.nouns import JOB, Artifact, Context, Execution, Job, run_id
 from nbtools.request import Plan
 from nbtools.states import JobState
 from nbtools.store import Store
@@ -40,15 +40,23 @@ def packages() -> list[str]:
 
 
 def find(store: Store, fingerprint: str) -> Job | None:
-    """The newest job of that fingerprint that succeeded and whose outputs are still there."""
+    """The newest job of that fingerprint that succeeded and whose outputs are still there.
+
+    One that was pruned has not executed all of it, and is none.
+    """
     for execution in store.select(Execution, JOB):
         if execution.metadata.get("fingerprint") != fingerprint:
             continue
         job = Job.of(execution)
         notebook = Path(job.folder) / f"{Path(job.notebook).stem}.ipynb"
-        if job.state is JobState.SUCCEEDED and notebook.exists():
+        if job.state is JobState.SUCCEEDED and notebook.exists() and not _pruned(store, job):
             return job
     return None
+
+
+def _pruned(store: Store, job: Job) -> bool:
+    run = store.find(Context, run_id(job.experiment, job.run))
+    return run is not None and "_pruned" in run.metadata
 
 
 def _content(artifact: Artifact) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nbtools import lineage, registry
 from nbtools.errors import NbtoolsError, NotebookFailed, NotFound, RequestError, StateError
 from nbtools.executor import Observation
-from nbtools.nouns import JOB, NOTEBOOK, REPORT, Execution, Job, run_id, utc_now
+from nbtools.nouns import JOB, NOTEBOOK, REPORT, Context, Execution, Job, run_id, utc_now
 from nbtools.outputs import Outputs
 from nbtools.runs import close_run, find_context, open_run
 from nbtools.settings import Settings
@@ -196,7 +196,7 @@ class Jobs:
             raise NotFound(f"job {job.name} has left no notebook to make a report of")
         import nbformat
 
-        from nbtools.report import write_report
+        from nbtools.page import write_report
 
         path = Path(job.folder) / f"{Path(job.notebook).stem}.html"
         write_report(nbformat.read(outputs.notebook, as_version=4), path, path.stem)
@@ -242,6 +242,12 @@ class Jobs:
         context = open_run(
             store, job.experiment, job.run, now, params=params, resume=resume, job=job.name
         )
+        if sweep := made.request.sweep:
+            mark = {"_sweep": sweep, "_trial": made.request.trial}
+            store.amend(
+                Context, context.name, lambda c: replace(c, metadata={**c.metadata, **mark}), now
+            )
+            store.add_child(sweep, context.name)
         store.add(job.execution(), now)
         store.associate(context.name, execution=job.name)
         name = f"notebook-{lineage.digest(made.notebook.path)[:32]}"

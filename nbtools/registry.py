@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXECUTORS = {"local": "nbtools.executors.local:LocalExecutor"}
 
 #: import name -> what to give pip.
-PIP = {"pandas": "pandas", "matplotlib": "matplotlib"}
+PIP = {"pandas": "pandas", "matplotlib": "matplotlib", "optuna": "'optuna>=4'"}
 
 
 def executor(name: str) -> Executor:
