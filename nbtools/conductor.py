@@ -40,6 +40,11 @@ class Board:
     working: dict[int, tuple[Trial, SubmittedJob, Observation | None]] = field(default_factory=dict)
 
     @property
+    def done(self) -> int:
+        """How many trials have ended for good."""
+        return sum(t.done for t in self.ended)
+
+    @property
     def best(self) -> Trial | None:
         """The best so far, where there is an objective."""
         return trials.best(self.ended, self.design.direction)
@@ -50,7 +55,7 @@ class Board:
         took = [t.seconds for t in self.ended if t.seconds and not t.reused]
         if not took:
             return float("nan")
-        rest = self.design.trials - len(self.ended)
+        rest = self.design.trials - self.done
         return sum(took) / len(took) * rest / max(1, min(self.parallel, rest))
 
 
@@ -92,6 +97,7 @@ class Conductor:
                 self._jobs.wait([job for _, job, _ in board.working.values()], PAUSE)
                 self._look()
         except BaseException:
+            self._find_begun()
             self._cancel()
             while board.working:
                 self._jobs.wait([job for _, job, _ in board.working.values()], PAUSE)
@@ -124,6 +130,15 @@ class Conductor:
             else:
                 self._board.working[trial.number] = trial, job, seen
         self._met = {t.number for t in self._board.ended} | self._board.working.keys()
+
+    def _find_begun(self) -> None:
+        """The trial that was being begun when we were interrupted."""
+        now = self._jobs.clock()
+        for trial in trials.trials(self._store, self._context(), now):
+            if not trial.ended and trial.number not in self._board.working:
+                job, seen = self._jobs.look(trial.job)
+                if job.handle and not job.state.final:
+                    self._board.working[trial.number] = trial, job, seen
 
     def _begin(self) -> None:
         """The next trial that there is nothing of."""
@@ -220,7 +235,7 @@ class Conductor:
 
     def _ended(self, trial: Trial) -> None:
         self._board.ended.append(trial)
-        if trial.state != "CANCELLED":  # may be taken up again
+        if trial.done:
             self._search.tell(trial)
         self._tell(trial)
 

@@ -138,6 +138,9 @@ class Jobs:
         if job.state.final:
             return _submitted(job), None
         if not job.handle:
+            if handle := self._executor(job.executor).begun(Path(job.folder), now):
+                self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
+                return self.look(name)
             if job.create_time and now - job.create_time < HANDOVER:
                 return _submitted(job), None
             error = "whoever submitted it ended before handing it over; run it again"

@@ -30,10 +30,14 @@ def check(objective: str, notebook: Notebook, known: Iterable[str]) -> None:
         return
     calls = {_name(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     names = {k for node in ast.walk(tree) for k in _names(node)}
-    if objective in names or calls & ANY or _cannot_tell(tree, notebook.path.parent):
+    if objective in names or _cannot_tell(tree, notebook.path.parent):
         return
     keys = known | {k for node in ast.walk(tree) for k in _keys(node)}
-    close = difflib.get_close_matches(objective, sorted(keys), n=3)
+    # What is reported gets any name, and yet this one may be a slip of the pen.
+    cutoff = 0.8 if calls & ANY else 0.6
+    close = difflib.get_close_matches(objective, sorted(keys), n=3, cutoff=cutoff)
+    if calls & ANY and not close:
+        return
     what = "does not log it" if calls & LOGS else "logs no metrics"
     meant = f"did you mean {' or '.join(close)}?" if close else (
         f"there is {', '.join(sorted(keys))}" if keys and calls & LOGS else

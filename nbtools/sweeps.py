@@ -303,8 +303,13 @@ def begin(jobs: Jobs, design: Design, name: str = "") -> Sweep:
     if design.objective and not asked.allow_unknown:
         objective.check(design.objective, notebook, _reported(jobs, experiment))
     if design.search == "tpe":
-        registry.need("optuna")
+        registry.need("optuna")  # says what to install
     design = replace(design, request=replace(design.request, experiment=experiment))
+    if name and slug(name) != name:
+        raise RequestError(
+            f"sweep name {name!r}: use small letters, digits and hyphens, "
+            f"for example {slug(name)!r}"
+        )
     for candidate in [name] if name else _names(notebook):
         run_id(experiment, f"{candidate}-{design.trials}-99")  # refuses names that are none
         meta = {"_experiment": experiment, "_state": "RUNNING", "design": design.metadata()}

@@ -29,8 +29,7 @@ class Tpe:
     def __init__(self, design: Design, folder: Path) -> None:
         """Open the study, or begin it. Raises MissingDependency without Optuna."""
         self._design = design
-        self._optuna = registry.need("optuna")
-        self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
+        self._optuna = _optuna()
         self._storage = _storage(folder)
         self._study: Any = None
 
@@ -86,8 +85,7 @@ class Tpe:
 
 def should_prune(folder: Path, design: Design, number: int, step: int, value: float) -> bool:
     """Tell Optuna what a trial has at `step`, from its kernel, and ask whether to end it."""
-    optuna = registry.need("optuna")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna = _optuna()
     pruner = optuna.pruners.MedianPruner(
         n_startup_trials=design.min_trials, n_warmup_steps=design.min_steps + 1
     )
@@ -97,6 +95,16 @@ def should_prune(folder: Path, design: Design, number: int, step: int, value: fl
     trial = optuna.Trial(study, id_)
     trial.report(value, step)
     return bool(trial.should_prune())
+
+
+def _optuna() -> Any:
+    """Optuna, saying no more than it must."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tqdm's advice about widgets, in every trial's notebook
+        optuna = registry.need("optuna")
+        registry.need("optuna.storages.journal")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
 
 
 class _Lock:
@@ -115,8 +123,7 @@ class _Lock:
 
 
 def _storage(folder: Path) -> Any:
-    optuna = registry.need("optuna")
-    registry.need("optuna.storages.journal")
+    optuna = _optuna()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / JOURNAL
     with _held(_Lock(folder / f"{JOURNAL}.lock")) as lock:

@@ -39,6 +39,11 @@ class Trial:
         return self.state not in ("RUNNING", "NEW")
 
     @property
+    def done(self) -> bool:
+        """Whether it has ended and will not be taken up again."""
+        return self.ended and self.state != "CANCELLED"
+
+    @property
     def counts(self) -> bool:
         """Whether it can be the best."""
         return self.state == "COMPLETE" and self.value is not None

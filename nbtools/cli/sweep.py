@@ -96,7 +96,7 @@ def list_(json_: bool) -> None:
 
     found = [(s, s.design, s.trials) for s in Sweep.list()]
     rows = [
-        (s.name, s.state, s.experiment, d.search, f"{sum(t.ended for t in trials)}/{d.trials}")
+        (s.name, s.state, s.experiment, d.search, f"{sum(t.done for t in trials)}/{d.trials}")
         for s, d, trials in found
     ]
     if json_:

@@ -23,25 +23,38 @@ SHOWN = 8
 
 @contextmanager
 def watching() -> Iterator[Notice]:
-    """Who is told of changes: on a terminal a board, elsewhere a line for each trial's end."""
-    if not sys.stderr.isatty():
-        yield _line
-        return
-    from rich.console import Console
-    from rich.live import Live
+    """Who is told of changes: on a terminal a board, elsewhere a line for each trial's end.
+    Says how to go on after Ctrl-C.
+    """
+    names: list[str] = []
 
-    with Live(console=Console(stderr=True), transient=True, refresh_per_second=4) as live:
-
-        def notice(board: Board, ended: Trial | None) -> None:  # noqa: ARG001 - it shows all
+    def told(board: Board, ended: Trial | None) -> None:
+        names[:] = [board.name]
+        if live:
             live.update(picture(board))
+        else:
+            _line(board, ended)
 
-        yield notice
+    live: Any = None
+    try:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            with Live(console=Console(stderr=True), transient=True, refresh_per_second=4) as live:
+                yield told
+        else:
+            yield told
+    except KeyboardInterrupt:
+        for name in names:
+            click.echo(f"to go on: {show.program()} sweep resume {name}", err=True)
+        raise
 
 
 def _line(board: Board, ended: Trial | None) -> None:
     if ended is None:
         return
-    said = [f"{len(board.ended)}/{board.design.trials}", ended.state, show.values(ended.params)]
+    said = [f"{board.done}/{board.design.trials}", ended.state, show.values(ended.params)]
     if board.design.objective:
         said.append(f"{board.design.objective}={_value(ended)}")
     said.append("executed before" if ended.reused else show.seconds(ended.seconds))
@@ -63,8 +76,8 @@ def picture(board: Board) -> Any:
     head = Table.grid(padding=(0, 2))
     left = "" if math.isnan(board.left) else f"about {show.seconds(board.left)} left"
     top = f"best {design.objective} {_value(best)} in trial {best.number}" if best else ""
-    bar = ProgressBar(total=design.trials, completed=len(board.ended), width=24)
-    head.add_row(board.name, bar, f"{len(board.ended)}/{design.trials}", Text(top), left)
+    bar = ProgressBar(total=design.trials, completed=board.done, width=24)
+    head.add_row(board.name, bar, f"{board.done}/{design.trials}", Text(top), left)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     names = [*design.space]
     for name in ("TRIAL", "STATE", *names, design.objective or "", ""):
@@ -88,7 +101,7 @@ def _row(t: Trial, state: str = "") -> list[Any]:
 def summary(sweep: Sweep, *, report: bool = False) -> None:
     """Print how a sweep stands, its trials, and what to do next."""
     design, found, state = sweep.design, sweep.trials, sweep.state
-    ended = sum(t.ended for t in found)
+    ended = sum(t.done for t in found)
     click.echo(f"{show.state(state)}  {sweep.name}  {ended} of {design.trials} trials")
     best = None
     if design.objective:
@@ -100,7 +113,8 @@ def summary(sweep: Sweep, *, report: bool = False) -> None:
             t.number, t.state, *map(show.value, t.params.values()),
             *([_value(t)] if design.objective else []), show.seconds(t.seconds), t.job,
             "best" if best and t.number == best.number
-            else "executed before" if t.reused else t.error[:80],
+            else "executed before" if t.reused
+            else f"at step {t.step}" if t.state == "PRUNED" else t.error[:80],
         )
         for t in found
     ]  # fmt: skip
