@@ -58,7 +58,8 @@ def parallel(trials: Sequence[Trial], design: Design) -> str:
     parts = []
     for number, (name, (_, ticks)) in enumerate(zip(names, axes, strict=True)):
         parts.append(_upright(LEFT + number * gap, name, ticks))
-    parts.append(_upright(LEFT + len(names) * gap, design.objective, _ticks(low, high, y)))
+    end = LEFT + len(names) * gap
+    parts.append(_upright(end, design.objective, _ticks(low, high, y), outer=True))
     winner = best(shown, design.direction)
     for t in sorted(shown, key=lambda t: t is winner):  # the best above all others
         places = [place(json.dumps(t.params[n])) for n, (place, _) in zip(names, axes, strict=True)]
@@ -103,8 +104,9 @@ def _axis(
     return lambda text: scale(bend(float(text))), [(scale(bend(e)), f"{e:.4g}") for e in ends]
 
 
-def _upright(x: float, name: str, ticks: list[tuple[float, str]]) -> str:
-    words = "".join(_words(x - 6, place + 4, text, "end") for place, text in ticks)
+def _upright(x: float, name: str, ticks: list[tuple[float, str]], *, outer: bool = False) -> str:
+    side, anchor = (6, "start") if outer else (-6, "end")
+    words = "".join(_words(x + side, place + 4, text, anchor) for place, text in ticks)
     line = f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}" stroke="{GREY}"/>'
     return line + words + _words(x, HEIGHT - BOTTOM + 20, name)
 

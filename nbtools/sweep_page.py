@@ -19,7 +19,9 @@ table { border-collapse: collapse; font-size: 13px; }
 th, td { padding: 0.2rem 0.7rem; text-align: left; border-bottom: 1px solid #8884; }
 tr.best { font-weight: bold; background: #fdbe2540; }
 svg { width: 100%; height: auto; }
+td { white-space: pre-wrap; }
 .scroll { overflow-x: auto; }
+.scroll td:nth-last-child(2) { white-space: nowrap; }
 """
 
 
@@ -40,7 +42,7 @@ def write(path: Path, sweep: Sweep) -> None:
         "Trials": f"{len(found)} of {design.trials}: {counts}",
     }
     if best:
-        params = "  ".join(f"{k}={v}" for k, v in best.params.items())
+        params = "  ".join(f"{k}={_text(v)}" for k, v in best.params.items())
         facts["Best"] = f"{design.objective} = {best.value:.6g} with {params} (trial {best.number})"
     names = [*design.space]
     heads = ["Trial", "State", *([design.objective] if design.objective else []), *names,
@@ -55,10 +57,19 @@ def write(path: Path, sweep: Sweep) -> None:
         for row in rows
     )
     pictures = "".join(
-        f"<h2>{title}</h2>{picture}"
-        for title, picture in (
-            ("Objective over trials", chart.objective(found, design)),
-            ("Parallel coordinates", chart.parallel(found, design)),
+        f"<h2>{title}</h2><p>{words}</p>{picture}"
+        for title, words, picture in (
+            (
+                "Objective over trials",
+                "A circle is a trial, a hollow one did not reach its end; the line is the best "
+                "so far.",
+                chart.objective(found, design),
+            ),
+            (
+                "Parallel coordinates",
+                "A line is a completed trial, the brighter the better, the thick one the best.",
+                chart.parallel(found, design),
+            ),
         )
         if picture
     )

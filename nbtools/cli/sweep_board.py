@@ -55,7 +55,7 @@ def _line(board: Board, ended: Trial | None) -> None:
     if ended is None:
         return
     said = [f"{board.done}/{board.design.trials}", ended.state, show.values(ended.params)]
-    if board.design.objective:
+    if ended.value is not None:
         said.append(f"{board.design.objective}={_value(ended)}")
     said.append("executed before" if ended.reused else show.seconds(ended.seconds))
     if ended.state == "FAILED" or (ended.error and ended.value is None):
