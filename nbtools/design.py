@@ -83,12 +83,16 @@ def whole(design: Design, notebook: Notebook) -> Design:
         raise RequestError("a grid has as many trials as points: use --search random, or no trials")
     if both := d.space.keys() & d.request.params.keys():
         raise RequestError(f"{', '.join(sorted(both))}: varied and fixed at the same time")
-    points = space.grid(d.space) if search == "grid" else ()
+    seed = d.seed or int.from_bytes(os.urandom(4)) + 1
+    if search == "tpe":
+        points: list[dict[str, Any]] = [{}] * d.trials
+    else:
+        points = space.points(d.space, search, d.trials, seed, d.rerun)
     params = notebook.check(d.request.params, d.request.allow_unknown)
     return replace(
         d,
         request=replace(d.request, params=params, notebook=str(notebook.path)),
         search=search,
-        trials=len(points) or d.trials,
-        seed=d.seed or int.from_bytes(os.urandom(4)) + 1,
+        trials=len(points),
+        seed=seed,
     )

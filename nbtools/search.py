@@ -39,6 +39,5 @@ def search(design: Design, folder: Path) -> Search:
         from nbtools.tpe import Tpe
 
         return Tpe(design, folder)
-    if design.search == "random":
-        return Listed(space.draws(design.space, design.trials, design.seed, design.rerun))
-    return Listed(space.grid(design.space))
+    d = design
+    return Listed(space.points(d.space, d.search, d.trials, d.seed, d.rerun))

@@ -148,6 +148,13 @@ def grid(space: Space) -> list[dict[str, Any]]:
     return [dict(zip(space, values, strict=True)) for values in combined]
 
 
+def points(
+    space: Space, search: str, count: int, seed: int, again: bool = False
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The points that a search without feedback goes through: all of a grid, or `draws`."""
+    return draws(space, count, seed, again) if search == "random" else grid(space)
+
+
 def draws(space: Space, count: int, seed: int, again: bool = False) -> list[dict[str, Any]]:
     """So many points by chance, always the same for a seed. Unless `again`, each only once;
     fewer where there are not as many.

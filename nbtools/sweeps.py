@@ -310,23 +310,20 @@ def begin(jobs: Jobs, design: Design, name: str = "") -> Sweep:
             f"sweep name {name!r}: use small letters, digits and hyphens, "
             f"for example {slug(name)!r}"
         )
+    meta = {"_experiment": experiment, "_state": "RUNNING", "design": design.metadata()}
     for candidate in [name] if name else _names(notebook):
         run_id(experiment, f"{candidate}-{design.trials}-99")  # refuses names that are none
-        meta = {"_experiment": experiment, "_state": "RUNNING", "design": design.metadata()}
         context = Context(name=candidate, schema_title=SWEEP, display_name=candidate, metadata=meta)
-        try:
-            with store.write():
+        with store.write():
+            taken = store.find(Context, candidate)
+            if not taken:
                 runs.need_experiment(store, experiment, now)
                 store.add(context, now)
                 store.add_child(experiment, candidate)
-        except AlreadyExists:
+                return Sweep(candidate, jobs)
             if name:
-                raise AlreadyExists(
-                    f"the name {name!r} is taken: choose another, or go on with that sweep "
-                    f"(nbtools sweep resume {name})"
-                ) from None
-            continue
-        return Sweep(candidate, jobs)
+                more = f", or `nbtools sweep resume {name}`" * (taken.schema_title == SWEEP)
+                raise AlreadyExists(f"the name {name!r} is taken: choose another{more}")
     raise AssertionError("names without end have ended")
 
 

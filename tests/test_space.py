@@ -1,6 +1,8 @@
 """A space as people write it: what it holds, in a grid and by chance, and what is refused."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -78,6 +80,18 @@ def test_what_is_no_space_is_refused_in_a_sentence(notebook, name, text, says):
         space.read({name: text}, notebook)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_table_of_the_page_is_true(make_notebook):
+    page = (Path(__file__).parent.parent / "docs/sweeps.md").read_text()
+    notebook = Notebook.read(make_notebook("w.ipynb", "1", parameters="x = None"))
+    rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    shown = {text: re.findall(r"[-\de.]+\d|\d", takes) for text, takes in rows}
+    assert len(shown) == 6
+    for text, takes in shown.items():
+        if takes:
+            found = [point["x"] for point in space.grid(space.read({"x": text}, notebook))]
+            assert found == [float(number) for number in takes]
 
 
 def test_every_misfit_is_named_at_once(notebook):

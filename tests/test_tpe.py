@@ -3,12 +3,14 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 
 import pytest
 
 from nbtools.design import Design
+from nbtools.errors import MissingDependency
 from nbtools.request import Request
 from nbtools.space import Choices, Range
 from nbtools.tpe import JOURNAL, Tpe, should_prune
@@ -109,6 +111,12 @@ def test_killed_at_any_moment_it_goes_on(tmp_path):
     trials = Tpe(DESIGN, tmp_path)._open().trials
     assert [t.number for t in trials] == list(range(30))
     assert all(t.state.name == "COMPLETE" and t.params.keys() == SPACE.keys() for t in trials)
+
+
+def test_without_optuna_it_is_said_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingDependency, match=r"this needs optuna: pip install 'optuna>=4'"):
+        Tpe(DESIGN, tmp_path)
 
 
 def test_a_line_that_was_being_written_is_cut_off(tmp_path):

@@ -188,7 +188,7 @@ def _space(words: tuple[str, ...]) -> dict[str, str]:
 
 
 def _record(found: Any) -> dict[str, Any]:
-    design = found.design
+    design, trials = found.design, found.trials
     return {
         "name": found.name,
         "state": found.state,
@@ -196,8 +196,8 @@ def _record(found: Any) -> dict[str, Any]:
         "objective": design.objective,
         "direction": design.direction,
         "trials": design.trials,
-        "ended": [show.record(t) for t in found.trials if t.ended],
-        "working": [show.record(t) for t in found.trials if not t.ended],
+        "ended": [show.record(t) for t in trials if t.ended],
+        "working": [show.record(t) for t in trials if not t.ended],
         "report": str(found.folder / f"{found.name}.html"),
     }
 

@@ -192,7 +192,12 @@ def test_a_wrong_sweep_is_one_sentence_and_leaves_nothing(call, notebook, args, 
 def test_a_name_that_is_taken_and_one_that_is_not_there(call, notebook):
     assert call("sweep", notebook, "lr=1", "--name", "mine").returncode == 0
     again = call("sweep", notebook, "lr=1", "--name", "mine")
-    assert "the name 'mine' is taken: choose another" in again.stderr
+    assert "the name 'mine' is taken: choose another, or `nbtools sweep resume" in again.stderr
+    of_a_run = call("sweep", notebook, "lr=1", "--name", "work")
+    assert of_a_run.stderr == "nbtools: the name 'work' is taken: choose another\n"
+    assert call("sweep", notebook, "lr=1:2", "--trials", 9, "--experiment", "other").returncode == 0
+    found, by = trials(call)
+    assert (found["name"], found["trials"], sorted(by)) == ("work-sweep-1", 2, [1, 2])
     assert (
         "no sweep 'other': `nbtools sweep list` shows them" in call("sweep", "best", "other").stderr
     )
