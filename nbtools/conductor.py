@@ -28,6 +28,9 @@ from nbtools.request import Plan, plan
 from nbtools.search import search
 from nbtools.trials import Trial
 
+#: seconds in which a job that was handed over is heard of.
+HANDOVER = 2.0
+
 
 @dataclass
 class Board:
@@ -120,7 +123,7 @@ class Conductor:
             self._attempts[trial.number] = trial.attempt
             if trial.reused:
                 self._twins[trial.number] = run_id(trial.experiment, trial.run)
-            job, seen = self._jobs.look(trial.job)
+            job, seen = self._found(trial.job)
             if trial.state == "CANCELLED" or not job.handle:
                 self._twins.pop(trial.number, None)  # all of it again
                 continue
@@ -130,6 +133,15 @@ class Conductor:
             else:
                 self._board.working[trial.number] = trial, job, seen
         self._met = {t.number for t in self._board.ended} | self._board.working.keys()
+
+    def _found(self, name: str) -> tuple[SubmittedJob, Observation | None]:
+        """The job, which who conducted before may just have handed over when it was killed."""
+        end = time.monotonic() + HANDOVER
+        while True:
+            job, seen = self._jobs.look(name)
+            if job.handle or job.state.final or time.monotonic() > end:
+                return job, seen
+            time.sleep(0.05)
 
     def _find_begun(self) -> None:
         """The trial that was being begun when we were interrupted."""

@@ -138,7 +138,7 @@ class Jobs:
         if job.state.final:
             return _submitted(job), None
         if not job.handle:
-            if handle := self._executor(job.executor).begun(Path(job.folder), now):
+            if handle := self._executor(job.executor).begun(Path(job.folder)):
                 self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
                 return self.look(name)
             if job.create_time and now - job.create_time < HANDOVER:

@@ -112,9 +112,7 @@ def summary(sweep: Sweep, *, report: bool = False) -> None:
         (
             t.number, t.state, *map(show.value, t.params.values()),
             *([_value(t)] if design.objective else []), show.seconds(t.seconds), t.job,
-            "best" if best and t.number == best.number
-            else "executed before" if t.reused
-            else f"at step {t.step}" if t.state == "PRUNED" else t.error[:80],
+            _remark(t, best),
         )
         for t in found
     ]  # fmt: skip
@@ -133,6 +131,17 @@ def summary(sweep: Sweep, *, report: bool = False) -> None:
     if best:
         click.echo(f"  {command} sweep best {sweep.name}")
     click.echo(f"  {command} runs list --experiment {sweep.experiment}")
+
+
+def _remark(t: Trial, best: Trial | None) -> str:
+    said = ["best"] if best and t.number == best.number else []
+    if t.reused:
+        said.append("executed before")
+    elif t.state == "PRUNED":
+        said.append(f"at step {t.step}")
+    elif t.error:
+        said.append(t.error[:80])
+    return ", ".join(said)
 
 
 def _value(t: Trial) -> str:

@@ -148,8 +148,8 @@ class LocalExecutor:
             os.close(lock)
         return str(task.folder)
 
-    def begun(self, folder: Path, now: datetime) -> str:
-        return str(folder) if (folder / PROGRESS).exists() or _alive(folder, now) else ""
+    def begun(self, folder: Path) -> str:
+        return str(folder) if (folder / PROGRESS).exists() else ""
 
     def _give(self, folder: Path, lock: int, log: int) -> Worker:
         env = environment()

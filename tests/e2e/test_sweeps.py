@@ -103,7 +103,7 @@ def test_the_library_returns_the_sweep(store_folder, notebook):
 def test_what_was_executed_before_is_not_executed_again_unless_asked(call, notebook):
     assert call("run", notebook, "-p", "lr", 2, "-p", "width", 8).returncode == 0
     first = call("sweep", notebook, "lr=1,2", "width=8", *MAXIMIZE)
-    assert "executed before" in first.stdout
+    assert "best, executed before" in first.stdout
     assert len(jobs_of(call)) == 2
     assert call("sweep", notebook, "lr=2,1,2", "width=8", *MAXIMIZE).returncode == 0
     assert len(jobs_of(call)) == 2
