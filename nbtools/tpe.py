@@ -84,7 +84,10 @@ class Tpe:
 
 
 def should_prune(folder: Path, design: Design, number: int, step: int, value: float) -> bool:
-    """Tell Optuna what a trial has at `step`, from its kernel, and ask whether to end it."""
+    """Tell Optuna what a trial has at `step`, from its kernel, and ask whether to end it.
+
+    A trial that has ended, and is executed once more, is not.
+    """
     optuna = _optuna()
     pruner = optuna.pruners.MedianPruner(
         n_startup_trials=design.min_trials, n_warmup_steps=design.min_steps + 1
@@ -92,9 +95,13 @@ def should_prune(folder: Path, design: Design, number: int, step: int, value: fl
     storage = _storage(folder)
     study = optuna.load_study(study_name="sweep", storage=storage, pruner=pruner)
     id_ = storage.get_trial_id_from_study_id_trial_number(study._study_id, number - 1)
+    if storage.get_trial(id_).state.is_finished():
+        return False
     trial = optuna.Trial(study, id_)
-    trial.report(value, step)
-    return bool(trial.should_prune())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a step reported again, by a trial begun again
+        trial.report(value, step)
+        return bool(trial.should_prune())
 
 
 def _optuna() -> Any:

@@ -87,6 +87,7 @@ def test_its_pruner_is_asked_from_other_processes(tmp_path):
         tpe.tell(ended(number, 0.8))
     assert should_prune(tmp_path, DESIGN, 4, 1, 0.1)
     assert not should_prune(tmp_path, replace(DESIGN, min_steps=5), 4, 2, 0.1)
+    assert not should_prune(tmp_path, DESIGN, 3, 2, 0.1)  # has ended, and is executed once more
 
 
 def work(folder):
