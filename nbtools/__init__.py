@@ -38,12 +38,14 @@ if TYPE_CHECKING:
         log_text,
         log_time_series_metrics,
         output_path,
+        report,
         start_run,
         use_artifact,
     )
     from nbtools.inputs import open_input
     from nbtools.jobs import run, submit
     from nbtools.request import Request
+    from nbtools.sweeps import Sweep, sweep
 
 __version__ = "0.1.0"
 
@@ -67,6 +69,7 @@ _WHERE = {
     "log_text": "experiments",
     "log_time_series_metrics": "experiments",
     "output_path": "experiments",
+    "report": "experiments",
     "start_run": "experiments",
     "use_artifact": "experiments",
     "start_execution": "executions",
@@ -75,6 +78,8 @@ _WHERE = {
     "run_many": "batch",
     "Request": "request",
     "submit": "jobs",
+    "Sweep": "sweeps",
+    "sweep": "sweeps",
 }
 
 __all__ = [
@@ -83,6 +88,7 @@ __all__ = [
     "NbtoolsError",
     "NotebookFailed",
     "Request",
+    "Sweep",
     "__version__",
     "autolog",
     "end_run",
@@ -99,11 +105,13 @@ __all__ = [
     "log_time_series_metrics",
     "open_input",
     "output_path",
+    "report",
     "run",
     "run_many",
     "start_execution",
     "start_run",
     "submit",
+    "sweep",
     "use_artifact",
 ]
 

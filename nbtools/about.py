@@ -105,6 +105,12 @@ def ask(question: Question) -> None:
     _asker.ask(question)
 
 
+def shell() -> Any:
+    """The shell of this process if it is a notebook's; never imports IPython."""
+    module = sys.modules.get("IPython")
+    return module.get_ipython() if module else None
+
+
 def notebook(shell: Any) -> dict[str, Any]:
     """The notebook and the cell that a run is begun in, where it is one."""
     if shell is None:

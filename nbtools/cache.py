@@ -40,14 +40,18 @@ def packages() -> list[str]:
 
 
 def find(store: Store, fingerprint: str) -> Job | None:
-    """The newest job of that fingerprint that succeeded and whose outputs are still there."""
+    """The newest job of that fingerprint that succeeded and whose outputs are still there.
+
+    One that was pruned has not executed all of it, and is none.
+    """
     for execution in store.select(Execution, JOB):
         if execution.metadata.get("fingerprint") != fingerprint:
             continue
         job = Job.of(execution)
         notebook = Path(job.folder) / f"{Path(job.notebook).stem}.ipynb"
         run = store.find(Context, run_id(job.experiment, job.run))  # may have been deleted
-        if job.state is JobState.SUCCEEDED and notebook.exists() and run:
+        whole = run is not None and "_pruned" not in run.metadata
+        if job.state is JobState.SUCCEEDED and notebook.exists() and whole:
             return job
     return None
 

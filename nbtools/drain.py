@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: what a journal's entries say of a run's metadata: the values of these are added to …
 MERGED: Final = ("_params", "_metrics", "_about")
 #: … and those of these put in the place of what was there.
-REPLACED: Final = ("_state", "_tags", "_notes")
+REPLACED: Final = ("_state", "_tags", "_notes", "_pruned")
 
 
 class Drain:

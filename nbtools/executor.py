@@ -127,6 +127,11 @@ class Executor(Protocol):
         Raises AlreadyExists when the task's job was started before.
         """
 
+    def begun(self, folder: Path) -> str:
+        """The handle of the task in a job's folder, "" when nothing has been heard of it yet:
+        whoever started it may have been killed before writing it down.
+        """
+
     def poll(self, handle: str, now: datetime) -> Observation:
         """What is to be seen of it now. Never raises for a task that failed or died."""
 

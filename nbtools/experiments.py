@@ -15,7 +15,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,23 +22,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtools import about, journal, registry
+from nbtools import opening, registry
+from nbtools.about import shell
 from nbtools.errors import RequestError, StateError, StoreError
 from nbtools.experiment import Experiment
 from nbtools.experiment_run import ExperimentRun
 from nbtools.nouns import (
     FILE,
     IDENTITY,
-    PROCESS,
     Artifact,
     Context,
-    Execution,
     Run,
     run_id,
     utc_now,
 )
-from nbtools.open_run import OpenRun, Part
-from nbtools.runs import find_context, need_experiment, open_run
+from nbtools.open_run import OpenRun
+from nbtools.runs import find_context, need_experiment
 from nbtools.settings import Settings
 from nbtools.states import ExecutionState
 from nbtools.store import Store
@@ -140,7 +138,7 @@ def start_run(
     except StoreError as error:
         if _session.strict:
             raise
-        opened = _elsewhere(run, resume, error)
+        opened = opening.elsewhere(_session.experiment, run, resume, error)
     if words := (*_session.tags, *tags):
         opened.set_tags(*words)
     if notes:
@@ -181,6 +179,19 @@ def log_time_series_metrics(
 ) -> None:
     """Log one step of the current run; see OpenRun.log_time_series_metrics."""
     _current().log_time_series_metrics(metrics, step, wall_time)
+
+
+def report(step: int, value: float) -> None:
+    """Log how well the run does at `step`: as the sweep's objective, or as `objective`.
+
+    In a trial of a sweep that others leave behind it ends the notebook here: the job has
+    SUCCEEDED, and its run is marked pruned. That is a SystemExit, as from `sys.exit(0)`, so
+    `finally` and `with` are heeded. Anywhere else it returns.
+    """
+    from nbtools import pruning
+
+    _current()
+    pruning.report(_session.runs[0], step, value)
 
 
 def log_classification_metrics(
@@ -286,19 +297,13 @@ def _identity(store: Store) -> dict[str, str]:
 
     A notebook that a job left, executed again by hand, is nobody: its run has ended.
     """
-    ipython = _ipython()
+    ipython = shell()
     found = ipython.user_ns.get(IDENTITY) if ipython else None
     if not isinstance(found, Mapping):
         return {}
     context = find_context(store, found["experiment"], found["run"])
     ended = context is not None and Run.of(context).state is not ExecutionState.RUNNING
     return {} if ended else dict(found)
-
-
-def _ipython() -> Any:
-    """The shell of this process if it is a notebook's; never imports IPython."""
-    module = sys.modules.get("IPython")
-    return module.get_ipython() if module else None
 
 
 def _started(run: str | None, resume: bool, outer: OpenRun | None) -> OpenRun:
@@ -308,74 +313,12 @@ def _started(run: str | None, resume: bool, outer: OpenRun | None) -> OpenRun:
     job = _identity(store)
     own = outer is None and job and run in (None, job["run"])
     if own and (not _session.left_job or (run and resume)):
-        return _open_in_job(store, job)
+        return opening.in_job(store, job, _session.strict)
     experiment = _session.experiment or job.get("experiment") or settings.experiment
     if outer:
         experiment = outer.experiment
-    return _open(store, experiment or "default", run, resume, outer.name if outer else "")
-
-
-def _open_in_job(store: Store, job: Mapping[str, str]) -> OpenRun:
-    context = find_context(store, job["experiment"], job["run"])
-    if context is None:  # executed where our store is not: its card brings the run home
-        return _open(store, job["experiment"], job["run"], resume=True)
-    part = Part(execution=job["job"], in_job=True, strict=_session.strict)
-    return _opened(store, context, part)
-
-
-def _open(
-    store: Store, experiment: str, run: str | None, resume: bool, parent: str = ""
-) -> OpenRun:
-    now = utc_now()
-    name = run or f"run-{now:%Y%m%d-%H%M%S-%f}"
-    with store.write():
-        # Inside: a run that cannot be logged to is not left behind as one that is at work.
-        if resume and (found := find_context(store, experiment, name)) and _owned(store, found):
-            execution = found.metadata.get("_job") or found.name
-            part = Part(execution=execution, guest=True, strict=_session.strict)
-            return _opened(store, found, part)
-        context = open_run(store, experiment, name, now, resume=resume, parent=parent)
-        process = Execution(name=context.name, schema_title=PROCESS, state=ExecutionState.RUNNING)
-        store.put(process, now)
-        store.associate(context.name, execution=process.name)
-        return _opened(store, context, Part(execution=process.name, strict=_session.strict))
-
-
-def _owned(store: Store, context: Context) -> bool:
-    """Whether another process, or a job, that is at work answers for the run's end."""
-    if Run.of(context).state is not ExecutionState.RUNNING or store.journals is None:
-        return False
-    writers = journal.journals(store.journals, context.name)
-    alive = any(not journal.is_guest(p) and not journal.abandoned(p) for p in writers)
-    return alive or bool(context.metadata.get("_job"))
-
-
-def _opened(store: Store, context: Context, part: Part) -> OpenRun:
-    try:
-        opened = OpenRun(store, context, part)
-    except OSError as error:
-        raise StoreError(
-            f"cannot log to {store.journals}: {error.strerror}; free some space, or set "
-            "NBTOOLS_STORE to another folder"
-        ) from error
-    if not part.guest and store.folder:
-        folder = store.folder / "about" / context.name
-        known = about.notebook(_ipython())
-        about.ask(about.Question(store.folder, context.name, folder, Path.cwd(), known))
-    return opened
-
-
-def _elsewhere(run: str | None, resume: bool, error: StoreError) -> OpenRun:
-    """Where the store cannot be written a training goes on all the same."""
-    folder = Path(tempfile.mkdtemp(prefix="nbtools-"))
-    opened = _open(Store(folder), _session.experiment or "default", run, resume)
-    warnings.warn(
-        f"{error}. Work goes on, and run {opened.name!r} is kept in {folder}: "
-        f"NBTOOLS_STORE={folder} shows it",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-    return opened
+    parent = outer.name if outer else ""
+    return opening.begin(store, experiment or "default", run, resume, _session.strict, parent)
 
 
 def _forget(run: OpenRun, in_job: bool) -> None:
@@ -388,5 +331,5 @@ def _forget(run: OpenRun, in_job: bool) -> None:
 def _at_exit(run: OpenRun) -> None:
     """End a run that was left open when its process ends: FAILED if by an exception."""
     if run.is_open:
-        failed = _ipython() is None and getattr(sys, "last_value", None) is not None
+        failed = shell() is None and getattr(sys, "last_value", None) is not None
         run.end(ExecutionState.FAILED if failed else ExecutionState.COMPLETE)

@@ -139,6 +139,9 @@ class Jobs:
         if job.state.final:
             return _submitted(job), None
         if not job.handle:
+            if handle := self._executor(job.executor).begun(Path(job.folder)):
+                self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
+                return self.look(name)
             if job.create_time and now - job.create_time < HANDOVER:
                 return _submitted(job), None
             error = "whoever submitted it ended before handing it over; run it again"
@@ -197,7 +200,7 @@ class Jobs:
             raise NotFound(f"job {job.name} has left no notebook to make a report of")
         import nbformat
 
-        from nbtools.report import write_report
+        from nbtools.page import write_report
 
         path = Path(job.folder) / f"{Path(job.notebook).stem}.html"
         write_report(nbformat.read(outputs.notebook, as_version=4), path, path.stem)
@@ -244,6 +247,12 @@ class Jobs:
         context = open_run(
             store, job.experiment, job.run, now, params=params, resume=resume, job=job.name
         )
+        if sweep := made.request.sweep:
+            mark = {"_sweep": sweep, "_trial": made.request.trial}
+            store.amend(
+                Context, context.name, lambda c: replace(c, metadata={**c.metadata, **mark}), now
+            )
+            store.add_child(sweep, context.name)
         store.add(job.execution(), now)
         store.associate(context.name, execution=job.name)
         source = lineage.of_content(store, made.notebook.path, NOTEBOOK, "notebook")

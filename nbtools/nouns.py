@@ -21,6 +21,7 @@ from nbtools.states import AS_EXECUTION, ExecutionState, JobState
 EXPERIMENT = "system.Experiment"
 RUN = "system.ExperimentRun"
 JOB = "system.ContainerExecution"
+SWEEP = "nbtools.Sweep"
 PROCESS = "system.Run"  #: the execution of a run that no job started
 MODEL = "system.Model"
 DATASET = "system.Dataset"

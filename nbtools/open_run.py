@@ -193,6 +193,10 @@ class OpenRun(ExperimentRun):
         """Give it this text, in the place of what it had."""
         self._append({"_notes": str(text)})
 
+    def set_pruned(self, step: int, reason: str) -> None:
+        """Say that it ends early, after this step, because others do better."""
+        self._append({"_pruned": {"step": step, "reason": reason}})
+
     # -- files ----------------------------------------------------------------------
 
     def log_artifact(self, path: str | Path, name: str = "", schema_title: str = FILE) -> Artifact:

@@ -33,7 +33,9 @@ MIRRORS = {
 }
 
 #: import name -> what to give pip.
-PIP = {"pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec"}
+PIP = {
+    "pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec", "optuna": "'optuna>=4'",
+}  # fmt: skip
 
 
 def executor(name: str) -> Executor:

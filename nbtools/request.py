@@ -45,6 +45,8 @@ class Request:
     inputs: tuple[str, ...] = ()  #: artifacts or files that the notebook reads
     report: bool = True  #: make a page of the executed notebook at once
     allow_unknown: bool = False  #: inject names that the parameters cell does not have
+    sweep: str = ""  #: the sweep that it is a trial of
+    trial: int = 0  #: which of its trials, from 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +71,17 @@ class Plan:
             ) from None
 
 
-def plan(request: Request, settings: Settings, now: datetime) -> Plan:
+def plan(
+    request: Request, settings: Settings, now: datetime, notebook: Notebook | None = None
+) -> Plan:
     """Check everything that can be checked, and fill in what the request leaves open.
 
-    Raises RequestError with one sentence for each thing that is wrong.
+    `notebook` is the request's, where it has been read already. Raises RequestError with one
+    sentence for each thing that is wrong.
     """
     executor_name = request.executor or settings.executor
     executor = registry.executor(executor_name)
-    notebook = Notebook.read(request.notebook)
+    notebook = notebook or Notebook.read(request.notebook)
     _fits_the_disk(notebook.path)
     params = notebook.check(request.params, request.allow_unknown)
     kernel = executor.check(request.kernel or notebook.kernel or settings.kernel)

@@ -106,7 +106,7 @@ class Runner:
         error = end[1] or self._deliver()
         state = JobState.FAILED if error and not end[1] else end[0]
         if task.report_wanted:
-            from nbtools.report import write_report
+            from nbtools.page import write_report
 
             write_report(nb, task.report, task.stem)
         return replace(self._seen, state=state, error=error)

@@ -24,6 +24,7 @@ from nbtools.settings import Settings
 COMMANDS = {
     "run": ("run:run", "Execute notebooks and wait for their end."),
     "submit": ("run:submit", "Begin to execute a notebook and return at once."),
+    "sweep": ("sweep:sweep", "Search a space of parameters with many trials."),
     "params": ("params:params", "Show a notebook's parameters."),
     "jobs": ("jobs:jobs", "List, show, cancel and resume jobs."),
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),

@@ -148,6 +148,9 @@ class LocalExecutor:
             os.close(lock)
         return str(task.folder)
 
+    def begun(self, folder: Path) -> str:
+        return str(folder) if (folder / PROGRESS).exists() else ""
+
     def _give(self, folder: Path, lock: int, log: int) -> Worker:
         env = environment()
         while self._idle:

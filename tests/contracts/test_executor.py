@@ -151,6 +151,15 @@ class ExecutorContract:
         with pytest.raises(AlreadyExists, match="work-1 was started before"):
             executor.start(task)
 
+    def test_what_was_started_is_found_by_its_folder(self, executor, make_task, tmp_path):
+        task = make_task("1")
+        assert executor.begun(task.folder) == ""
+        assert executor.begun(tmp_path / "no-such") == ""
+        handle = executor.start(task)
+        until(lambda: executor.begun(task.folder) == handle)
+        self.end(executor, handle)
+        assert executor.begun(task.folder) == handle
+
     def test_stop(self, executor, begin):
         task, handle = begin("print('done')", "import time\ntime.sleep(600)", "x = 1")
         self.in_cell(executor, handle, 2)

@@ -38,6 +38,18 @@ def test_the_page_on_tracking_is_true(tmp_path):
     subprocess.run([sys.executable, "page.py"], cwd=tmp_path, env=environ, check=True)
 
 
+def test_the_page_on_sweeps_is_true(tmp_path, make_notebook):
+    text = (ROOT / "docs/sweeps.md").read_text()
+    report, code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    loop = report.replace("    ...\n", "    val_accuracy = 1 - lr - 1 / width / epoch\n")
+    parameters = "lr: float = 1e-3\nwidth: int = 64\nepochs: int = 5"
+    make_notebook("train.ipynb", f"import nbtools\n{loop}", parameters=parameters)
+    code += "\nassert done.best.params == {'lr': 1e-4, 'width': 256}, done.best"
+    (tmp_path / "page.py").write_text(code)
+    environ = {**os.environ, "NBTOOLS_STORE": str(tmp_path / "store")}
+    subprocess.run([sys.executable, "page.py"], cwd=tmp_path, env=environ, check=True)
+
+
 def test_the_readme_names_commands_that_exist():
     from nbtools.cli import COMMANDS
 
