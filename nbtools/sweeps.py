@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtools import conductor, objective, registry, runs, space, trials
+from nbtools import conductor, lineage, objective, registry, runs, space, trials
 from nbtools.conductor import Conductor, Notice
 from nbtools.design import Design, whole
 from nbtools.digests import digest
