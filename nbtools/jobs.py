@@ -8,16 +8,23 @@ that down, so a job whose process died is found by the next command, whichever i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtools import lineage, registry
-from nbtools.errors import NbtoolsError, NotebookFailed, NotFound, RequestError, StateError
+from nbtools.errors import (
+    AlreadyExists,
+    NbtoolsError,
+    NotebookFailed,
+    NotFound,
+    RequestError,
+    StateError,
+)
 from nbtools.executor import Observation
-from nbtools.nouns import JOB, NOTEBOOK, REPORT, Execution, Job, run_id, utc_now
+from nbtools.nouns import JOB, NOTEBOOK, REPORT, Artifact, Execution, Job, run_id, utc_now
 from nbtools.outputs import Outputs
 from nbtools.runs import close_run, find_context, open_run
 from nbtools.settings import Settings
@@ -25,7 +32,7 @@ from nbtools.states import AS_EXECUTION, MAY_FOLLOW, ExecutionState, JobState
 from nbtools.store import Store
 
 if TYPE_CHECKING:
-    from nbtools.executor import Executor
+    from nbtools.executor import Executor, Task
     from nbtools.request import Plan, Request
 
 #: a job that was remembered but not handed over in this time was left by a crash.
@@ -97,25 +104,43 @@ class Jobs:
         """
         from nbtools import cache
 
-        now = self.clock()
         inputs = [lineage.find(self.store, name) for name in made.request.inputs]
         same = cache.fingerprint(made, inputs)
         if made.request.cache and (found := cache.find(self.store, same)):
             return _submitted(found)
         made = replace(made, job=replace(made.job, fingerprint=same))
+        self.remember(made, inputs)
+        return self.hand_over(made.task)
+
+    def remember(self, made: Plan, inputs: Sequence[Artifact]) -> None:
+        """Remember a job, which `hand_over` will begin. Raises AlreadyExists."""
+        now = self.clock()
         with self.store.write():
             self._remember(made, made.request.resume, now)
             for artifact in inputs:
                 lineage.read(self.store, artifact, made.job.name, now)
             made.lay_out()  # inside: a full disk leaves no job without its files
-        name, executor = made.job.name, self._executor(made.job.executor)
+
+    def hand_over(self, task: Task) -> SubmittedJob:
+        """Have a job begun that is remembered; again, or by several at once, is the same."""
+        name, now = task.job, self.clock()
+        executor = self._executor(self.store.get(Execution, name).metadata["executor"])
         try:
-            handle = executor.start(made.task)
+            handle = executor.start(task)
+        except AlreadyExists:
+            seen = executor.poll(executor.handle(task), now)
+            if seen.start_time is None:  # another is about to begin it, or has died over that
+                return self.look(name)[0]
+            self._advance(name, Observation(state=JobState.PENDING), now, executor.handle(task))
+            return self.look(name)[0]
         except NbtoolsError as error:
             failed = Observation(state=JobState.FAILED, error=str(error), end_time=now)
             self._observe(name, failed, now)
             raise
-        return self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
+        job = self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
+        if job.state is JobState.CANCELLING or job.state.final:  # asked for in the meantime
+            executor.stop(handle)
+        return job
 
     def get(self, name: str) -> SubmittedJob:
         """The job of that name as it stands now; also by an unmistakable beginning of its
@@ -139,6 +164,10 @@ class Jobs:
             return _submitted(job), None
         if not job.handle:
             if job.create_time and now - job.create_time < HANDOVER:
+                return _submitted(job), None
+            if job.state is JobState.CANCELLING:
+                return self._observe(name, Observation(state=JobState.CANCELLED), now), None
+            if job.schedule:  # a service will begin it
                 return _submitted(job), None
             error = "whoever submitted it ended before handing it over; run it again"
             return self._observe(name, Observation(state=JobState.FAILED, error=error), now), None

@@ -40,4 +40,14 @@ def _points_in_chunks(
     run(f"DROP INDEX contexts_by_kind;\n{index};")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_points_in_chunks,)
+def _schedules(
+    run: Callable[[str], None],
+    execute: Callable[..., list[Any]],  # noqa: ARG001
+    points: Points,  # noqa: ARG001
+) -> None:
+    """2 -> 3: schedules, their ticks, and notices."""
+    schema = Path(__file__).with_name("schema.sql").read_text()
+    run(schema[schema.index("CREATE TABLE schedules") :])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_points_in_chunks, _schedules)

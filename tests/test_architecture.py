@@ -17,17 +17,19 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {
         "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
+        "cron", "duration", "schedule", "placeholders", "due",
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
         "damage", "logbook", "sampling", "mount", "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
-        "limits", "runner", "rehearsal", "report",
+        "limits", "runner", "rehearsal", "report", "timetable",
     },
     {
         "prepare", "request", "jobs", "batch", "resume", "cache", "watch", "outputs",
         "experiments", "experiment", "experiment_run", "open_run", "about", "autolog", "keepsake",
         "frame", "runs", "loggable", "lineage", "card", "warming", "doctor",
+        "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit",
     },
     {"git"},
     {"cli", "command"},
@@ -103,6 +105,7 @@ def test_sql_stays_in_the_store():
     words = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE) .*(FROM|INTO|SET)\b")
     assert {p.name for p in SOURCES if words.search(p.read_text())} == {
         "store.py", "points.py", "summaries.py", "drain.py", "migrations.py",
+        "timetable.py",
     }  # fmt: skip
 
 

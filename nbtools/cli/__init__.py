@@ -28,6 +28,8 @@ COMMANDS = {
     "jobs": ("jobs:jobs", "List, show, cancel and resume jobs."),
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
+    "schedule": ("schedule:schedule", "Execute notebooks by the clock, or after each other."),
+    "service": ("service:service", "Run, install and look at what executes schedules."),
     "runs": ("runs:runs", "List and show experiment runs."),
     "kernels": ("kernels:kernels", "List, warm up and stop the processes that fork kernels."),
     "clean": ("clean:clean", "Strip outputs from notebooks, or check that they are stripped."),
