@@ -98,9 +98,10 @@ class Service:
     def _round(self, clock: _Stopwatch, now: datetime) -> list[SubmittedJob]:
         """One round; returns the jobs at work."""
         try:
-            if clock.was_set(now):
-                changed = self.dispatcher.clock_was_put_back(now)
-                self.say(f"the clock was set; {changed} schedules were looked at again")
+            if clock.was_set(now) and (changed := self.dispatcher.clock_was_put_back(now)):
+                self.say(
+                    f"the clock was put back: {changed} schedules are due anew"
+                )
             made = self.dispatcher.take(now)
             working = self.dispatcher.settle(now)
             begun = self.dispatcher.begin(now)

@@ -75,12 +75,10 @@ def install(settings: Settings, folder: Path, name: str, parallel: int) -> Insta
         raise RequestError(f"cannot write {path}: {error.strerror}") from None
     for words in (["daemon-reload"], ["enable", "--now", f"{name}.service"]):
         if said := _systemctl(*words):
-            return Installed(
-                path=path, done=False, advice=(f"systemctl --user {' '.join(words)}: {said}",)
-            )
-    return Installed(
-        path=path, done=True, advice=("it ends when you log out, unless: loginctl enable-linger",)
-    )
+            wrong = f"systemctl --user {' '.join(words)}: {said}"
+            return Installed(path=path, done=False, advice=(wrong,))
+    lasting = "it ends when you log out, unless: loginctl enable-linger"
+    return Installed(path=path, done=True, advice=(lasting,))
 
 
 def _command(parallel: int) -> list[str]:
