@@ -10,7 +10,7 @@ from itertools import takewhile
 from nbtools.cron import times
 from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
 
-#: a time that is seen later than this was missed: nobody was there when it came.
+#: a time that is seen so late was missed: nobody was there when it came.
 LATE = timedelta(seconds=60)
 #: times decided on at once; the others at the next call, which is due at once.
 MOST = 1000
@@ -116,7 +116,7 @@ def _until_end(schedule: Schedule, time: datetime | None) -> datetime | None:
 def _missed(schedule: Schedule, time: datetime, newest: bool, now: datetime) -> str:
     """Why a time is not made up for; empty: it is, or was not missed at all."""
     late = now - time
-    if late <= LATE:
+    if late < LATE:
         return ""
     if schedule.misfire == "skip":
         return f"missed: no service was there at {_clock(time)} (misfire skip)"
