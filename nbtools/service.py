@@ -99,9 +99,7 @@ class Service:
         """One round; returns the jobs at work."""
         try:
             if clock.was_set(now) and (changed := self.dispatcher.clock_was_put_back(now)):
-                self.say(
-                    f"the clock was put back: {changed} schedules are due anew"
-                )
+                self.say(f"the clock was put back: {changed} schedules are due anew")
             made = self.dispatcher.take(now)
             working = self.dispatcher.settle(now)
             begun = self.dispatcher.begin(now)

@@ -219,7 +219,7 @@ def test_what_comes_after_a_failure_is_skipped_with_the_reason_down_the_line(wor
 def test_one_that_comes_after_two_waits_for_both_and_comes_once(world):
     world.create("a", "import time; time.sleep(1)", params={})
     world.create("b", "1", params={})
-    world.create("c", after=("a", "b"), params={})
+    world.create("c", "1", after=("a", "b"), params={})
     world.now = NOON
     world.until_quiet()
     assert world.history("c") == [(NOON, TickState.SUCCEEDED)]
@@ -230,6 +230,7 @@ def test_a_job_that_nobody_has_begun_is_begun_by_the_next_service(world, monkeyp
     world.create()
     dying = world.service()
     monkeypatch.setattr(dying.jobs, "hand_over", lambda task: dying.jobs.look(task.job)[0])
+    world.now = NOON
     dying.round(NOON)
     world.round(NOON + timedelta(seconds=1))
     assert world.written() == []  # it may be about to begin it
@@ -245,9 +246,10 @@ def test_a_job_whose_beginning_was_not_written_down_is_not_begun_twice(world):
     """As a service leaves it that dies after beginning a job."""
     world.create()
     dying = world.service()
-    dying.jobs.hand_over = lambda task: dying.jobs._executor("local").start(task) and (
-        dying.jobs.look(task.job)[0]
+    dying.jobs.hand_over = lambda task: (
+        dying.jobs._executor("local").start(task) and (dying.jobs.look(task.job)[0])
     )
+    world.now = NOON
     dying.round(NOON)
     world.schedules.pause("s")
     world.now = NOON + timedelta(hours=10)
@@ -277,6 +279,7 @@ def test_what_was_cancelled_before_it_was_begun_ends_cancelled(world, monkeypatc
     world.create()
     dying = world.service()
     monkeypatch.setattr(dying.jobs, "hand_over", lambda task: dying.jobs.look(task.job)[0])
+    world.now = NOON
     job = dying.round(NOON)[0]
     world.schedules.jobs.cancel(job.name)
     world.schedules.pause("s")
@@ -305,6 +308,7 @@ def test_a_clock_that_was_ahead_and_is_put_back_repeats_nothing_and_goes_on(worl
 def test_a_deleted_schedule_leaves_nothing_that_is_begun(world):
     world.create()
     world.round(NOON)
+    world.now = NOON + timedelta(seconds=1)
     world.schedules.run_now("s")
     world.schedules.delete("s")
     world.until_quiet()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nbtools.nouns import Context, utc_now
+from nbtools.schedule import Schedule
 from nbtools.store import Store
 
 DATA = Path(__file__).parent / "data"
@@ -54,6 +55,15 @@ def old(tmp_path):
     return folder
 
 
+def shape(folder):
+    """The tables and indexes of a store."""
+    db = sqlite3.connect(folder / "store.sqlite")
+    columns = "SELECT m.name, c.name, c.type, c.pk, c.dflt_value FROM sqlite_master AS m, "
+    columns += "pragma_table_info(m.name) AS c ORDER BY 1, 2"
+    indexes = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'index' ORDER BY 1"
+    return list(db.execute(columns)), list(db.execute(indexes))
+
+
 def is_whole(folder):
     store = Store(folder)
     store.drain(utc_now())
@@ -68,6 +78,34 @@ def is_whole(folder):
     store.close()
 
 
+@pytest.fixture
+def second(old, tmp_path):
+    """A store as the second version has left it: the first, migrated, of its own schema."""
+    folder = tmp_path / "second"
+    folder.mkdir()
+    db = sqlite3.connect(folder / "store.sqlite")
+    db.executescript((DATA / "schema-2.sql").read_text())
+    time = "2024-01-02T03:04:05.000000Z"
+    meta = '{"_experiment": "e", "_state": "COMPLETE", "_params": {}, "_metrics": {}}'
+    run = ("e-r", "system.ExperimentRun", "r", meta, time, time, 1)
+    db.execute("INSERT INTO contexts VALUES (?, ?, ?, ?, ?, ?, ?)", run)
+    db.execute("PRAGMA user_version = 2")
+    db.commit()
+    db.close()
+    return folder
+
+
+def test_a_store_of_the_second_version_gets_schedules(second, tmp_path):
+    store = Store(second)
+    assert store.timetable.all() == []
+    store.timetable.put(Schedule(name="s", notebook="/n.ipynb", cron="TZ=UTC 0 2 * * *"))
+    assert [s.name for s in store.timetable.all()] == ["s"]
+    assert store.table().names == ["r"]
+    store.close()
+    Store(tmp_path / "new").close()
+    assert shape(second) == shape(tmp_path / "new")
+
+
 def test_a_store_of_the_first_version_is_taken_over(old):
     is_whole(old)
 
@@ -75,12 +113,7 @@ def test_a_store_of_the_first_version_is_taken_over(old):
 def test_a_migrated_store_is_what_a_new_one_is(old, tmp_path):
     Store(old).close()
     Store(tmp_path / "new").close()
-    found, new = (sqlite3.connect(f / "store.sqlite") for f in (old, tmp_path / "new"))
-    columns = "SELECT m.name, c.name, c.type, c.pk, c.dflt_value FROM sqlite_master AS m, "
-    columns += "pragma_table_info(m.name) AS c ORDER BY 1, 2"
-    assert list(found.execute(columns)) == list(new.execute(columns))
-    indexes = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'index' ORDER BY 1"
-    assert list(found.execute(indexes)) == list(new.execute(indexes))
+    assert shape(old) == shape(tmp_path / "new")
 
 
 @pytest.mark.parametrize("statement", range(3, 15))

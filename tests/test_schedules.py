@@ -39,7 +39,10 @@ def daily(make_notebook):
     notebook = make_notebook("train.ipynb", "1 + 1", parameters="lr: float = 1e-3\nday: str = ''")
 
     def daily(name="daily", **rules):
-        rules = {"notebook": str(notebook), "cron": "" if rules.get("after") else "0 12 * * *"} | rules
+        rules = {
+            "notebook": str(notebook),
+            "cron": "" if rules.get("after") else "0 12 * * *",
+        } | rules
         return Schedule(name=name, **rules)
 
     return daily
@@ -73,7 +76,7 @@ def test_its_next_times_are_told_up_to_its_end(schedules, daily):
         ({"cron": ""}, "one of the two"),
         ({"after": ("x",)}, "no such one"),
         ({"notebook": "nowhere.ipynb"}, "no notebook"),
-        ({"params": {"rl": 1}}, "did you mean lr"),
+        ({"params": {"rl": 1}}, "rl: no such parameter"),
         ({"params": {"lr": "much"}}, "does not fit"),
         ({"params": {"lr": "{{ scheduled_date }}"}}, "does not fit float"),
         ({"params": {"day": "{{ yesterday }}"}}, "no placeholder"),
@@ -120,7 +123,7 @@ def test_a_cycle_is_refused_with_its_way(schedules, daily):
 def test_one_that_comes_after_names_what_it_gets(schedules, daily):
     schedules.create(daily("train"))
     schedules.create(daily("eval", after=("train",), params={"lr": "{{ train.outputs.lr }}"}))
-    with pytest.raises(RequestError, match="did you mean lr"):
+    with pytest.raises(RequestError, match="rl: no such parameter"):
         schedules.create(daily("x", after=("train",), params={"rl": "{{ train.outputs.lr }}"}))
     with pytest.raises(RequestError, match="no placeholder"):
         schedules.create(daily("x", after=("train",), params={"lr": "{{ other.outputs.lr }}"}))
