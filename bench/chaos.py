@@ -111,8 +111,8 @@ def chaos(folder: Path, kills: int, seed: int, pace: float) -> dict[str, object]
     finally:
         services.end()
     ticks = schedules.history("tick", 0)
-    last = max((t.time for t in ticks), default=begin)
-    due = [t for t in _until(cron, made.create_time or begin, last)]
+    seen_to = schedules.get("tick").next_run_time or begin
+    due = _until(cron, made.create_time or begin, seen_to)
     written = Counter(datetime.fromisoformat(w) for w in _lines(folder / "out.txt"))
     return {
         "kills": kills,
@@ -130,7 +130,7 @@ def chaos(folder: Path, kills: int, seed: int, pace: float) -> dict[str, object]
 def _until(cron: str, begin: datetime, end: datetime) -> list[datetime]:
     found = []
     for moment in times(cron, begin):
-        if moment > end:
+        if moment >= end:
             break
         found.append(moment)
     return found

@@ -1,6 +1,8 @@
 """Schedules that a file declares: the difference first, then all of it or nothing."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +122,13 @@ def test_a_cycle_in_a_file_is_refused(schedules, declare):
     text = "schedules: {a: {notebook: train.ipynb, after: b}, b: {notebook: train.ipynb, after: a}}"
     with pytest.raises(RequestError, match="a cycle"):
         difference(declare(text), schedules)
+
+
+def test_the_file_in_the_documentation_is_one(schedules, tmp_path, make_notebook):
+    text = (Path(__file__).parent.parent / "docs/schedules.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    make_notebook("train.ipynb", "1", parameters="day: str = ''")
+    make_notebook("evaluate.ipynb", "1", parameters="model: str = ''")
+    (tmp_path / "nbtools.yaml").write_text(shown)
+    made = apply(tmp_path / "nbtools.yaml", schedules)
+    assert kinds(made) == {"train": "add", "check": "add"}

@@ -41,8 +41,9 @@ def service(store_folder, tmp_path):
 
 def test_a_schedule_from_its_creation_to_its_end(call, service, make_notebook):
     make_notebook("train.ipynb", "print(day)", parameters="lr: float = 1e-3\nday: str = ''")
-    made = call("schedule", "create", "nightly", "0 2 * * *", "train.ipynb", "--tz",
-                "Europe/Berlin", "-p", "lr", "0.5", "-p", "day", "{{ scheduled_date - 1d }}")  # fmt: skip
+    params = ["-p", "lr", "0.5", "-p", "day", "{{ scheduled_date - 1d }}"]
+    what = ["nightly", "0 2 * * *", "train.ipynb", "--tz", "Europe/Berlin", *params]
+    made = call("schedule", "create", *what)
     assert made.returncode == 0, made.stderr
     assert made.stdout.count(" 02:00:00 CE") == 5
     assert "no service runs" in made.stderr
