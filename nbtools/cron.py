@@ -24,6 +24,7 @@ NAMED = {
 _ZONE = re.compile(r"(?:CRON_)?TZ=(\S+)\s+")
 
 
+@lru_cache(maxsize=1024)
 def written(expression: str, zone: str = "") -> str:
     """The expression as Vertex AI writes it, `TZ=Europe/Berlin 0 2 * * *`; found in order.
 

@@ -209,8 +209,6 @@ class Dispatcher:
         job = self.jobs.look(tick.job)[0]
         if job.handle or job.state.final or (job.create_time and now - job.create_time < ADOPT):
             return job
-        if job.state is JobState.CANCELLING:
-            return job  # before anybody has begun it; looking at it a minute later ends it
         return self._hand_over(Task.loads(_kept(job)))
 
     def _followers(self, tick: Tick, now: datetime) -> None:

@@ -163,10 +163,10 @@ class Jobs:
         if job.state.final:
             return _submitted(job), None
         if not job.handle:
+            if job.state is JobState.CANCELLING:  # who is about to begin it will see that
+                return self._observe(name, Observation(state=JobState.CANCELLED), now), None
             if job.create_time and now - job.create_time < HANDOVER:
                 return _submitted(job), None
-            if job.state is JobState.CANCELLING:
-                return self._observe(name, Observation(state=JobState.CANCELLED), now), None
             if job.schedule:  # a service will begin it
                 return _submitted(job), None
             error = "whoever submitted it ended before handing it over; run it again"

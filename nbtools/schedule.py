@@ -7,7 +7,7 @@ which a schedule was due, and what became of it; there is one for each such time
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -93,7 +93,8 @@ class Schedule:
 
     def dumps(self) -> dict[str, Any]:
         """The record as JSON takes it."""
-        values = asdict(self)
+        values = dict(vars(self))  # not asdict: it would copy each of thousands to its depth
+        values["params"] = dict(self.params)
         for key in _TIMES:
             values[key] = stamp(values[key])
         return values
@@ -101,13 +102,15 @@ class Schedule:
     @classmethod
     def loads(cls, values: Mapping[str, Any]) -> Schedule:
         """The record that `dumps` gave; what a newer nbtools has added is left out."""
-        known = {f.name for f in fields(cls)}
-        kept = {k: v for k, v in values.items() if k in known}
+        kept = {k: v for k, v in values.items() if k in _KNOWN}
         for key in _TIMES:
             kept[key] = moment(kept.get(key))
         for key in ("after", "notify"):
             kept[key] = tuple(kept.get(key, ()))
         return cls(**{**kept, "state": ScheduleState(kept["state"])})
+
+
+_KNOWN = frozenset(f.name for f in fields(Schedule))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 from nbtools import notices
@@ -81,6 +82,7 @@ class Service:
         lock = self._sign_in()
         post = threading.Thread(target=self._post, args=(stop,), daemon=True)
         post.start()
+        import_module("nbtools.rehearsal")  # what beginning a job needs: before one is due
         clock = _Stopwatch(self.jobs.clock())
         beat = -BEAT
         try:

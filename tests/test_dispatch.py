@@ -283,7 +283,7 @@ def test_what_was_cancelled_before_it_was_begun_ends_cancelled(world, monkeypatc
     job = dying.round(NOON)[0]
     world.schedules.jobs.cancel(job.name)
     world.schedules.pause("s")
-    world.now = NOON + timedelta(seconds=90)
+    world.now = NOON + timedelta(seconds=1)
     world.until_quiet()
     assert world.tick().state is TickState.CANCELLED
     assert world.written() == []
