@@ -87,16 +87,17 @@ def latency(folder: Path) -> dict[str, float]:
     jobs = Jobs(Store(settings.store), settings)
     params = {"when": "{{ scheduled_time }}", "out": str(folder / "out.txt")}
     schedules = Schedules(jobs)
-    schedules.create(
-        Schedule(name="tick", notebook=str(make_notebook(folder)), cron="*/3 * * * * *",
-                 concurrency="queue", params=params, max_run_count=15)
-    )  # fmt: skip
     process = service(folder)
-    time.sleep(60)
+    schedules.create(
+        Schedule(name="tick", notebook=str(make_notebook(folder)), cron="*/5 * * * * *",
+                 start_time=datetime.now(UTC) + timedelta(seconds=60), concurrency="allow",
+                 params=params, max_run_count=8)
+    )  # fmt: skip
+    time.sleep(60 + 8 * 5 + 5)
     process.terminate()
     process.wait()
     waits = []
-    for tick in schedules.history("tick", 0)[:-4]:  # the first ones load what is warm later
+    for tick in schedules.history("tick", 0):
         job = jobs.store.find(Execution, tick.job)
         if job and job.metadata["start_time"]:
             start = datetime.fromisoformat(job.metadata["start_time"])

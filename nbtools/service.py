@@ -25,7 +25,7 @@ from nbtools.dispatch import Dispatcher
 from nbtools.errors import NbtoolsError, RequestError
 from nbtools.jobs import Jobs, SubmittedJob
 from nbtools.nouns import moment, stamp
-from nbtools.schedule import TickState
+from nbtools.schedule import Schedule, TickState
 from nbtools.store import Store
 
 #: seconds between two looks when nothing is due: what the command line asks for is seen then.
@@ -36,6 +36,8 @@ BEAT = 5.0
 HANGS = 30.0
 #: seconds between two looks for notices to send.
 POST = 1.0
+#: kernels are warmed so long before they are due, for so many schedules that are next.
+AHEAD, AT_ONCE = timedelta(seconds=45), 8
 #: a clock that differs from what a stopwatch says by so many seconds was set.
 STEP = 5.0
 
@@ -82,6 +84,7 @@ class Service:
         lock = self._sign_in()
         post = threading.Thread(target=self._post, args=(stop,), daemon=True)
         post.start()
+        threading.Thread(target=self._warm, args=(stop,), daemon=True).start()
         import_module("nbtools.rehearsal")  # what beginning a job needs: before one is due
         clock = _Stopwatch(self.jobs.clock())
         beat = -BEAT
@@ -138,6 +141,30 @@ class Service:
                     notices.send_all(store, self.jobs.settings, self.jobs.clock())
         finally:
             store.close()
+
+    # -- kernels ----------------------------------------------------------------------
+
+    def _warm(self, stop: threading.Event) -> None:
+        """Have kernels warm when they are due, in a thread: loading takes seconds, cold."""
+        store = Store(self.jobs.store.folder)
+        seen: dict[str, datetime | None] = {}
+        try:
+            while not stop.wait(POST):
+                with suppress(NbtoolsError):  # a notebook that is gone: said when it is due
+                    for schedule in store.timetable.due(self.jobs.clock() + AHEAD, AT_ONCE):
+                        if seen.get(schedule.name) != schedule.next_run_time:
+                            seen[schedule.name] = schedule.next_run_time
+                            self._warm_for(schedule)
+        finally:
+            store.close()
+
+    def _warm_for(self, schedule: Schedule) -> None:
+        settings = self.jobs.settings
+        if (schedule.executor or settings.executor) == "local" and settings.warm:
+            from nbtools.warming import warm, warm_runner
+
+            warm_runner()
+            warm(schedule.notebook, schedule.kernel)
 
     # -- the sign of life -------------------------------------------------------------
 
