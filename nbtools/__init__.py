@@ -43,8 +43,8 @@ if TYPE_CHECKING:
         use_artifact,
     )
     from nbtools.inputs import open_input
-    from nbtools.jobs import run, submit
     from nbtools.request import Request
+    from nbtools.submission import run, submit
     from nbtools.sweeps import Sweep, sweep
 
 __version__ = "0.1.0"
@@ -74,10 +74,10 @@ _WHERE = {
     "use_artifact": "experiments",
     "start_execution": "executions",
     "open_input": "inputs",
-    "run": "jobs",
+    "run": "submission",
     "run_many": "batch",
     "Request": "request",
-    "submit": "jobs",
+    "submit": "submission",
     "Sweep": "sweeps",
     "sweep": "sweeps",
 }

@@ -19,6 +19,7 @@ from nbtools.salvage import Raw
 #: kind of page -> bytes of its header, bytes before a cell's size; those that hold records.
 _KINDS: Final = {0x02: (12, 4), 0x0A: (8, 0), 0x0D: (8, 0)}
 _TABLE_LEAF: Final = 0x0D
+_TABLE_INNER: Final = 0x05
 #: bytes of an integer by its serial type.
 _INTEGERS: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
@@ -45,6 +46,16 @@ def records(path: Path) -> Iterator[tuple[Any, ...]]:
                 yield _record(_payload(data, page, cell, page[begin], usable, size))
             except (IndexError, ValueError, struct.error):
                 continue  # no record, or one that was damaged
+
+
+def children(page: bytes, begin: int = 0) -> list[int]:
+    """The pages that an inner page of a table leads to; none of another kind of page."""
+    if page[begin] != _TABLE_INNER:
+        return []
+    count = int.from_bytes(page[begin + 3 : begin + 5], "big")
+    cells = struct.unpack_from(f">{count}H", page, begin + 12)
+    found = [int.from_bytes(page[cell : cell + 4], "big") for cell in cells]
+    return [*found, int.from_bytes(page[begin + 8 : begin + 12], "big")]
 
 
 def _payload(data: bytes, page: bytes, cell: int, kind: int, usable: int, size: int) -> bytes:

@@ -48,6 +48,11 @@ class Task:
         return self.folder / "prepared.ipynb"
 
     @property
+    def kept(self) -> Path:
+        """This task itself, for whoever goes on when the one who made it is gone."""
+        return self.folder / "task.json"
+
+    @property
     def executed(self) -> Path:
         """The executed notebook; there only when all of it was executed."""
         return self.folder / f"{self.stem}.ipynb"
@@ -131,6 +136,9 @@ class Executor(Protocol):
         """The handle of the task in a job's folder, "" when nothing has been heard of it yet:
         whoever started it may have been killed before writing it down.
         """
+
+    def handle(self, task: Task) -> str:
+        """What `start` returns for that task, whoever has started it."""
 
     def poll(self, handle: str, now: datetime) -> Observation:
         """What is to be seen of it now. Never raises for a task that failed or died."""

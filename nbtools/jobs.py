@@ -8,16 +8,32 @@ that down, so a job whose process died is found by the next command, whichever i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbtools import lineage, registry, revision
-from nbtools.errors import NbtoolsError, NotebookFailed, NotFound, RequestError, StateError
+from nbtools.errors import (
+    AlreadyExists,
+    NbtoolsError,
+    NotFound,
+    RequestError,
+    StateError,
+)
 from nbtools.executor import Observation
-from nbtools.nouns import JOB, NOTEBOOK, REPORT, Context, Execution, Job, run_id, utc_now
+from nbtools.nouns import (
+    JOB,
+    NOTEBOOK,
+    REPORT,
+    Artifact,
+    Context,
+    Execution,
+    Job,
+    run_id,
+    utc_now,
+)
 from nbtools.outputs import Outputs
 from nbtools.runs import close_run, find_context, open_run
 from nbtools.settings import Settings
@@ -25,7 +41,7 @@ from nbtools.states import AS_EXECUTION, MAY_FOLLOW, ExecutionState, JobState
 from nbtools.store import Store
 
 if TYPE_CHECKING:
-    from nbtools.executor import Executor
+    from nbtools.executor import Executor, Task
     from nbtools.request import Plan, Request
 
 #: a job that was remembered but not handed over in this time was left by a crash.
@@ -97,26 +113,45 @@ class Jobs:
         """
         from nbtools import cache
 
-        now = self.clock()
         inputs = [lineage.find(self.store, name) for name in made.request.inputs]
         same = cache.fingerprint(made, inputs)
         if made.request.cache and (found := cache.find(self.store, same)):
             return _submitted(found)
         made = replace(made, job=replace(made.job, fingerprint=same))
+        self.remember(made, inputs)
+        return self.hand_over(made.task)
+
+    def remember(self, made: Plan, inputs: Sequence[Artifact]) -> None:
+        """Remember a job, which `hand_over` will begin. Raises AlreadyExists."""
+        now = self.clock()
         with self.store.write():
             self._remember(made, made.request.resume, now)
             for artifact in inputs:
                 lineage.read(self.store, artifact, made.job.name, now)
             made.lay_out()  # inside: a full disk leaves no job without its files
-        name, executor = made.job.name, self._executor(made.job.executor)
+
+    def hand_over(self, task: Task) -> SubmittedJob:
+        """Have a job begun that is remembered; again, or by several at once, is the same."""
+        name, now = task.job, self.clock()
+        remembered = self.store.get(Execution, name).metadata
+        executor = self._executor(remembered["executor"])
         try:
-            handle = executor.start(made.task)
+            handle = executor.start(task)
+        except AlreadyExists:
+            seen = executor.poll(executor.handle(task), now)
+            if seen.start_time is None:  # another is about to begin it, or has died over that
+                return self.look(name)[0]
+            self._advance(name, Observation(state=JobState.PENDING), now, executor.handle(task))
+            return self.look(name)[0]
         except NbtoolsError as error:
             failed = Observation(state=JobState.FAILED, error=str(error), end_time=now)
             self._observe(name, failed, now)
             raise
-        revision.ask(made.notebook.path, made.task.folder)  # now: while its kernel starts
-        return self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
+        revision.ask(Path(remembered["notebook"]), task.folder)  # now: while its kernel starts
+        job = self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
+        if job.state is JobState.CANCELLING or job.state.final:  # asked for in the meantime
+            executor.stop(handle)
+        return job
 
     def get(self, name: str) -> SubmittedJob:
         """The job of that name as it stands now; also by an unmistakable beginning of its
@@ -139,10 +174,17 @@ class Jobs:
         if job.state.final:
             return _submitted(job), None
         if not job.handle:
-            if handle := self._executor(job.executor).begun(Path(job.folder)):
+            executor = self._executor(job.executor)
+            if handle := executor.begun(Path(job.folder)):
+                if job.state is JobState.CANCELLING:
+                    executor.stop(handle)
                 self._advance(name, Observation(state=JobState.PENDING), now, handle=handle)
                 return self.look(name)
+            if job.state is JobState.CANCELLING:  # who is about to begin it will see that
+                return self._observe(name, Observation(state=JobState.CANCELLED), now), None
             if job.create_time and now - job.create_time < HANDOVER:
+                return _submitted(job), None
+            if job.schedule:  # a service will begin it
                 return _submitted(job), None
             error = "whoever submitted it ended before handing it over; run it again"
             return self._observe(name, Observation(state=JobState.FAILED, error=error), now), None
@@ -300,74 +342,6 @@ class Jobs:
                            update_time=execution.update_time)  # fmt: skip
 
         return _submitted(Job.of(self.store.amend(Execution, name, change, now)))
-
-
-def submit(
-    notebook: str | Path,
-    params: Mapping[str, Any] | None = None,
-    *,
-    experiment: str = "",
-    run: str = "",
-    resume: bool = False,
-    output: str | Path = "",
-    kernel: str = "",
-    cwd: str | Path = "",
-    executor: str = "",
-    timeout: float = 0.0,
-    cell_timeout: float = 0.0,
-    memory: int = 0,
-    threads: int = 0,
-    checkpoint: str = "",
-    cache: bool = False,
-    inputs: Iterable[str] = (),
-    allow_unknown: bool = False,
-) -> SubmittedJob:
-    """Begin to execute a notebook and return its job at once; it outlives this process.
-
-    The arguments are those of `Request`. Raises RequestError, with nothing begun, when
-    something is wrong with them.
-    """
-    from nbtools.request import Request
-
-    request = Request(
-        notebook=notebook,
-        params=params or {},
-        experiment=experiment,
-        run=run,
-        resume=resume,
-        output=output,
-        kernel=kernel,
-        cwd=cwd,
-        executor=executor,
-        timeout=timeout,
-        cell_timeout=cell_timeout,
-        memory=memory,
-        threads=threads,
-        checkpoint=checkpoint,
-        cache=cache,
-        inputs=tuple(inputs),
-        allow_unknown=allow_unknown,
-    )
-    return Jobs.open().submit(request)
-
-
-def run(
-    notebook: str | Path, params: Mapping[str, Any] | None = None, **options: Any
-) -> SubmittedJob:
-    """Execute a notebook, wait for its end, and return the finished job.
-
-    Takes what `submit` takes. Raises NotebookFailed, which holds the job, when it does not
-    succeed. Ctrl-C cancels the job, waits for its kernel to end, and is raised again.
-    """
-    job = submit(notebook, params, **options)
-    try:
-        job = job.wait()
-    except KeyboardInterrupt:
-        job.cancel().wait()
-        raise
-    if job.state is not JobState.SUCCEEDED:
-        raise NotebookFailed(f"job {job.name} is {job.state}: {job.error}", job)
-    return job
 
 
 def _submitted(job: Job) -> SubmittedJob:

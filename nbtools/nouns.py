@@ -116,6 +116,7 @@ class Job:
     cells: int = 0  #: how many cells there are
     error: str = ""  #: one sentence: why it did not succeed
     note: str = ""  #: one sentence: what is worth knowing of how it was executed
+    schedule: str = ""  #: the schedule that has made it, if one has
     fingerprint: str = ""  #: the same where notebook, parameters, environment and inputs are
     create_time: datetime | None = None  #: UTC
     start_time: datetime | None = None  #: UTC; when its kernel was asked for

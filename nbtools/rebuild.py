@@ -31,12 +31,25 @@ _NAMES = {
 #: table -> what tells its records, as they lie in the file, from others of their width.
 _SIGNS: dict[str, Callable[[tuple[Any, ...]], bool]] = {
     "events": lambda r: r[2] in (b"INPUT", b"OUTPUT"),
-    "contexts": lambda r: isinstance(r[3], Raw) and r[3][:1] == b"{" and r[4][:2] == b"20",
-    "chunks": lambda r: isinstance(r[2], int) and isinstance(r[3], int)
-    and not isinstance(r[6], Raw) and len(r[6]) == 24 * r[3],
-}  # fmt: skip
+    "contexts": lambda r: _is_metadata(r[3]) and _is_time(r[4]),
+    "executions": lambda r: _is_metadata(r[4]) and _is_time(r[5]),
+    "artifacts": lambda r: _is_metadata(r[5]) and _is_time(r[6]),
+    "chunks": lambda r: isinstance(r[3], int) and _is_points(r[6], r[3]),
+}
 #: tables that are made of others.
 DERIVED = ("series", "shapes", "summaries")
+
+
+def _is_metadata(value: Any) -> bool:
+    return isinstance(value, Raw) and value[:1] == b"{"
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, Raw) and value[:2] == b"20"
+
+
+def _is_points(value: Any, count: int) -> bool:
+    return isinstance(value, bytes) and not isinstance(value, Raw) and len(value) == 24 * count
 
 
 @dataclass
@@ -143,16 +156,20 @@ def _graft(copy: Path) -> None:
         fresh = Path(folder) / "fresh.sqlite"
         with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
             migrations.migrate(db, folder)
-        data = fresh.read_bytes()
-    first = bytearray(data[:4096])
+            data = fresh.read_bytes()
+    size = 4096
+    first = bytearray(data[:size])
     with copy.open("r+b") as file:
-        size = max(os.fstat(file.fileno()).st_size, len(data))
-        pages = -(-size // len(first))
-        file.truncate(pages * len(first))
+        length = max(os.fstat(file.fileno()).st_size, len(data))
+        pages = -(-length // size)
+        file.truncate(pages * size)
         first[28:32] = pages.to_bytes(4, "big")
         first[32:40] = bytes(8)  # no free pages: better kept than believed
         first[92:96] = first[24:28]  # the number of pages is to be believed
         file.write(first)
+        for page in carving.children(data[:size], 100):  # where one page does not hold it all
+            file.seek((page - 1) * size)
+            file.write(data[(page - 1) * size : page * size])
 
 
 def _by_names(

@@ -47,6 +47,8 @@ class Request:
     allow_unknown: bool = False  #: inject names that the parameters cell does not have
     sweep: str = ""  #: the sweep that it is a trial of
     trial: int = 0  #: which of its trials, from 1
+    job: str = ""  #: the job's name; default: a new one
+    schedule: str = ""  #: the schedule that asks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +64,11 @@ class Plan:
     def lay_out(self) -> None:
         """Make the job's folder. Raises RequestError when it cannot be written."""
         try:
-            (self.task.folder / FILES).mkdir(parents=True)
+            # It may be there: of a job by the same name that was about to be remembered when
+            # the machine went down.
+            (self.task.folder / FILES).mkdir(parents=True, exist_ok=True)
             self.task.prepared.write_text(self.prepared, encoding="utf-8")
+            self.task.kept.write_text(self.task.dumps())
         except OSError as error:
             raise RequestError(
                 f"cannot write {self.task.folder}: {error.strerror}; free some space, "
@@ -85,7 +90,7 @@ def plan(
     _fits_the_disk(notebook.path)
     params = notebook.check(request.params, request.allow_unknown)
     kernel = executor.check(request.kernel or notebook.kernel or settings.kernel)
-    name = job_name(notebook.path, now, os.urandom(4).hex())
+    name = request.job or job_name(notebook.path, now, os.urandom(4).hex())
     experiment = request.experiment or settings.experiment or default_experiment(notebook.path)
     run = request.run or default_run(experiment, name)
     run_id(experiment, run)  # refuses names that Vertex AI would refuse
@@ -117,6 +122,7 @@ def plan(
         kernel=kernel,
         folder=str(task.folder),
         output=task.output,
+        schedule=request.schedule,
     )
     identity = {"job": name, "experiment": experiment, "run": run}
     return Plan(request=request, job=job, task=task, notebook=notebook,

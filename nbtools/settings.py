@@ -21,6 +21,7 @@ _OURS = re.compile(rb"^[^#\n]*\btool\b[^#\n]*\bnbtools\b|^\s*\[\s*tool\s*\]", re
 #: fields that no file can say.
 SURROUNDINGS = (
     "store_reason", "runtime", "config_home", "notebook", "no_color", "tensorboard_proxy",
+    "smtp_password",
 )  # fmt: skip
 #: type of a field -> what to call it, and whether a value of pyproject.toml is one.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -51,6 +52,9 @@ class Settings:
     warm: bool = True  #: fork kernels from a process that has their imports loaded
     preload: tuple[str, ...] = ()  #: modules that process loads; empty: the notebook's own
     idle: float = 300.0  #: seconds after its last kernel that such a process ends
+    smtp: str = ""  #: the mail server for notices: smtp://user@host:587, or smtps:// for TLS
+    smtp_password: str = ""  #: of that user: NBTOOLS_SMTP_PASSWORD
+    mail_from: str = ""  #: whom notices are from; empty: nbtools@ this host
     runtime: Path = Path("/tmp/nbtools")  # noqa: S108 #: a folder of sockets, this user's alone
     notebook: str = ""  #: the notebook that Jupyter's server says this kernel is of
     no_color: bool = False  #: NO_COLOR is set: print without colours
@@ -65,6 +69,7 @@ class Settings:
         values, project = _pyproject(cwd)
         values["no_color"] = bool(environ.get("NO_COLOR"))
         values["notebook"] = environ.get("JPY_SESSION_NAME", "")
+        values["smtp_password"] = environ.get("NBTOOLS_SMTP_PASSWORD", "")
         values["runtime"] = _runtime(environ)
         values["tensorboard_proxy"] = _tensorboard_proxy(environ)
         home = Path(environ.get("HOME") or Path.home())

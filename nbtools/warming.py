@@ -9,10 +9,11 @@ from pathlib import Path
 
 from nbtools import registry
 from nbtools.errors import RequestError
+from nbtools.executors.local import RUNNER
 from nbtools.kernels.preload import imports
 from nbtools.kernels.zygotes import Spec, Standing, Zygotes, can_fork
 from nbtools.notebook import Notebook
-from nbtools.settings import Settings
+from nbtools.settings import Settings, environment
 
 #: seconds that loading may take.
 PATIENCE = 120.0
@@ -37,6 +38,14 @@ def warm(notebook: str | Path, kernel: str = "") -> Standing:
             f"it did not load within {PATIENCE:g} s: {settings.runtime}/{spec.key}.log says why"
         )
     return made
+
+
+def warm_runner() -> None:
+    """Load what executing needs into the zygote that the processes of jobs will come from."""
+    settings = Settings.load()
+    if settings.warm and can_fork():
+        spec = Spec.of(sys.executable, RUNNER, environment(), ("-P",))
+        Zygotes(settings.runtime, settings.idle).warm(spec, PATIENCE)
 
 
 def install(name: str, prefix: str = "", preload: Sequence[str] = ()) -> str:

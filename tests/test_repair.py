@@ -191,7 +191,7 @@ def test_without_its_first_page_all_is_saved_by_that_of_a_new_store(damaged, dam
     assert wrong(folder) == []
 
 
-@pytest.mark.parametrize("part", [0.3, 0.501, 0.9])
+@pytest.mark.parametrize("part", [0.6, 0.701, 0.9])  # a third is the empty tables
 def test_a_file_that_was_cut_keeps_its_beginning(damaged, part):
     folder = damaged(lambda data: data.__delitem__(slice(int(len(data) * part), None)))
     assert wrong(folder) != []

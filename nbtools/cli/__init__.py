@@ -29,6 +29,8 @@ COMMANDS = {
     "jobs": ("jobs:jobs", "List, show, cancel and resume jobs."),
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
+    "schedule": ("schedule:schedule", "Execute notebooks by the clock, or after each other."),
+    "service": ("service:service", "Run, install and look at what executes schedules."),
     "runs": ("runs:runs", "List, compare, export, tag and delete experiment runs."),
     "tb": ("tb:tb", "Open TensorBoard on runs."),
     "push": ("push:push", "Send to mirrors what could not be sent before."),

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+from nbtools.duration import seconds
+from nbtools.errors import RequestError
+
 SIZES = {
     "": 1, "B": 1, "K": 1e3, "KB": 1e3, "KIB": 1 << 10, "M": 1e6, "MB": 1e6, "MIB": 1 << 20,
     "G": 1e9, "GB": 1e9, "GIB": 1 << 30,
@@ -21,13 +23,10 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        text = str(value)
-        number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
-        unit = text[len(number) :].strip() or "s"
         try:
-            return float(number) * UNITS[unit]
-        except (ValueError, KeyError):
-            self.fail(f"{text!r} is no duration: write 90, 90s, 15m, 2h or 1d", param, ctx)
+            return seconds(str(value))
+        except RequestError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Size(click.ParamType[int]):

@@ -113,3 +113,45 @@ CREATE TABLE journals (
     position INTEGER NOT NULL,
     keys TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
+
+-- What happens by the clock. The record is JSON; what is searched for has its column.
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    next_run_time TEXT,
+    after TEXT NOT NULL, -- names between commas, `,train,`; empty where the clock decides
+    update_time TEXT NOT NULL,
+    record TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX schedules_by_time ON schedules (state, next_run_time);
+CREATE INDEX schedules_by_after ON schedules (after) WHERE after != '';
+
+-- One row for each time that a schedule was due: that is what makes it happen once.
+CREATE TABLE ticks (
+    schedule TEXT NOT NULL REFERENCES schedules (name) ON DELETE CASCADE,
+    time TEXT NOT NULL,
+    state TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    not_before TEXT,
+    job TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    update_time TEXT NOT NULL,
+    PRIMARY KEY (schedule, time)
+) WITHOUT ROWID;
+CREATE INDEX ticks_by_state ON ticks (state, schedule);
+
+-- What is to be told of a tick, to whom, and whether it was.
+CREATE TABLE notices (
+    schedule TEXT NOT NULL,
+    time TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    target TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    not_before TEXT NOT NULL,
+    message TEXT NOT NULL,
+    error TEXT NOT NULL,
+    PRIMARY KEY (schedule, time, kind, target)
+) WITHOUT ROWID;
+CREATE INDEX notices_by_state ON notices (state, not_before);
