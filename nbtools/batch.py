@@ -41,7 +41,7 @@ def run_many(
     jobs = Jobs.open()
     asked = list(requests)
     parallel = parallel or room(len(asked))
-    share = max(1, _cores() // parallel) if parallel > 1 else 0
+    share = max(1, cores() // parallel) if parallel > 1 else 0
     waiting = [_plan(jobs, replace(r, threads=r.threads or share, report=False)) for r in asked]
     order = [made.job.name for made in waiting]
     ended: dict[str, SubmittedJob] = {}
@@ -75,7 +75,7 @@ def run_many(
 
 def room(wanted: int) -> int:
     """How many jobs this machine has cores and memory for, at most `wanted`, at least 1."""
-    return max(1, min(wanted, _cores(), _memory() // ROOM))
+    return max(1, min(wanted, cores(), _memory() // ROOM))
 
 
 def _plan(jobs: Jobs, request: Request) -> Plan:
@@ -87,7 +87,8 @@ def _tell(notice: Notice | None, job: SubmittedJob, seen: Observation | None) ->
         notice(job, seen)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nbtools import cache, lineage, trials
-from nbtools.batch import PAUSE, _cores, room
+from nbtools.batch import PAUSE, cores, room
 from nbtools.design import Design
 from nbtools.errors import NbtoolsError, RequestError, StateError
 from nbtools.executor import Observation
@@ -174,7 +174,7 @@ class Conductor:
     def _plan(self, number: int, point: dict[str, object]) -> Plan:
         jobs, request = self._jobs, self._design.request
         before = self._attempts.get(number, 0)
-        share = max(1, _cores() // self._parallel) if self._parallel > 1 else 0
+        share = max(1, cores() // self._parallel) if self._parallel > 1 else 0
         asked = replace(
             request,
             params={**request.params, **point},
