@@ -25,6 +25,8 @@ QUEUE = 200_000
 ABOUT_KERNELS = {"pandas.core.config_init"}
 ONCE = "it looks for IPython when it is imported, and cannot be imported a second time"
 THREADS = "it starts threads, which a fork would lose"
+#: threads that their library starts again after a fork: jemalloc's, which pyarrow brings.
+REVIVED = {"jemalloc_bg_thd"}
 #: seconds for the forked process that tries whether forking works.
 PATIENCE = 20.0
 
@@ -167,8 +169,14 @@ def _in_a_fork(work: Callable[[], None], patience: float) -> str:
 
 
 def _threads() -> int:
-    """How many threads this process has, those of libraries in C included."""
-    return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    """How many threads this process has, those of libraries in C included, but for those
+    that are known to be begun anew where a fork needs them.
+    """
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # it has just ended
+            names.append((task / "comm").read_text().strip())
+    return len([name for name in names if name not in REVIVED])
 
 
 def _parallel_work() -> None:

@@ -137,6 +137,7 @@ def specs(tmp_path_factory):
     write_spec(folder, "warm-numpy", ["numpy", "matplotlib.pyplot", "matplotlib_inline"])
     write_spec(folder, "asking", ["asking.calm", "asking.auto"])
     write_spec(folder, "warm-torch", ["numpy", "torch"])
+    write_spec(folder, "warm-pyarrow", ["pandas", "pyarrow"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder))
         yield folder

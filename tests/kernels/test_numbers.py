@@ -52,6 +52,22 @@ def test_openblas_works_after_it_was_loaded_in_the_zygote(kernel):
     )
 
 
+ARROW = """
+import pandas, pyarrow, pyarrow.compute, tempfile
+table = pyarrow.table({"x": range(1 << 18), "y": [str(n) for n in range(1 << 18)]})
+assert pyarrow.compute.sum(table["x"]).as_py() == sum(range(1 << 18))
+with tempfile.TemporaryDirectory() as folder:
+    table.to_pandas().to_parquet(f"{folder}/x.parquet")
+    assert pandas.read_parquet(f"{folder}/x.parquet")["y"][7] == "7"
+"""
+
+
+def test_pyarrow_whose_allocator_has_a_thread_is_forked_and_works(kernel):
+    for _ in range(2):
+        assert kernel("warm-pyarrow").run(ARROW) == ""
+    assert zygote("pyarrow").refused == {}
+
+
 DRAW = """
 import random, numpy, torch
 print([random.random(), numpy.random.rand(), numpy.random.default_rng().random(),
