@@ -35,7 +35,7 @@ def test_check_backup_damage_repair_and_back(call, store, tmp_path):
     assert call("store", "backup", "copy.sqlite", "--force").returncode == 0
 
     data = store.read_bytes()
-    at = data.index(b"c100")
+    at = data.index(b"c100t{")  # where the record lies, not an index's entry of it
     page = at - at % 4096
     store.write_bytes(data[:page] + b"\xa5" * 4096 + data[page + 4096 :])
     done = call("store", "check")
