@@ -50,6 +50,15 @@ def make_notebook(tmp_path):
     return make
 
 
+@pytest.fixture(autouse=True)
+def own_wandb():
+    """W&B, used in this process, tells those that it begins where its service is: not ours."""
+    before = {key for key in os.environ if key.startswith("WANDB")}
+    yield
+    for key in {key for key in os.environ if key.startswith("WANDB")} - before:
+        del os.environ[key]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_zygotes():
     """Zygotes of the tests' own, and none left when the tests have ended."""
