@@ -7,9 +7,10 @@ executed notebook carries its run, wherever it was executed, and can be read on 
 from __future__ import annotations
 
 import math
-import sys
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+from nbtools.about import shell
 
 if TYPE_CHECKING:
     from nbtools.open_run import OpenRun
@@ -19,9 +20,8 @@ MIME = "application/vnd.nbtools.run+json"
 
 def show(run: OpenRun) -> None:
     """Display the card of `run`, if this is a notebook, and keep it up to date."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module else None
-    if shell is None or not hasattr(shell, "kernel"):
+    notebook = shell()
+    if notebook is None or not hasattr(notebook, "kernel"):
         return  # a script, or a terminal: nothing to show a card in
     from IPython.display import display
 
@@ -34,7 +34,7 @@ def show(run: OpenRun) -> None:
             shown = now
             handle.update(now, raw=True)
 
-    shell.events.register("post_run_cell", refresh)
+    notebook.events.register("post_run_cell", refresh)
 
 
 def bundle(run: OpenRun) -> dict[str, Any]:

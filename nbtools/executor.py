@@ -137,9 +137,6 @@ class Executor(Protocol):
         whoever started it may have been killed before writing it down.
         """
 
-    def handle(self, task: Task) -> str:
-        """What `start` returns for that task, whoever has started it."""
-
     def poll(self, handle: str, now: datetime) -> Observation:
         """What is to be seen of it now. Never raises for a task that failed or died."""
 

@@ -137,11 +137,7 @@ class Jobs:
         executor = self._executor(remembered["executor"])
         try:
             handle = executor.start(task)
-        except AlreadyExists:
-            seen = executor.poll(executor.handle(task), now)
-            if seen.start_time is None:  # another is about to begin it, or has died over that
-                return self.look(name)[0]
-            self._advance(name, Observation(state=JobState.PENDING), now, executor.handle(task))
+        except AlreadyExists:  # another has begun it, is about to, or has died over that
             return self.look(name)[0]
         except NbtoolsError as error:
             failed = Observation(state=JobState.FAILED, error=str(error), end_time=now)

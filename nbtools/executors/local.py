@@ -146,9 +146,6 @@ class LocalExecutor:
                 self._at_work[str(task.folder)] = self._give(task.folder, lock, log.fileno())
         finally:
             os.close(lock)
-        return self.handle(task)
-
-    def handle(self, task: Task) -> str:
         return str(task.folder)
 
     def begun(self, folder: Path) -> str:
