@@ -140,7 +140,7 @@ class MirrorContract:
         for step in range(50):
             session.points({"loss": step / 8, "val/acc": -step}, step)
         file = session.folder / "model.txt"
-        file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=True)  # packages.txt may be there by now
         file.write_text("weights")
         model = {"path": str(file), "name": "the model", "schema_title": "system.Model"}
         session.log({"_artifact": model})
