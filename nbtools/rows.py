@@ -26,7 +26,8 @@ ENDS: dict[str, tuple[type, type]] = {
 def row_of(record: Context | Execution | Artifact) -> dict[str, Any]:
     """The values of a record by column. Raises RequestError when its metadata is no JSON."""
     values = {f.name: getattr(record, f.name) for f in fields(record)}
-    values["metadata"] = metadata.dumps(values["metadata"])
+    for key in ("metadata", "labels"):
+        values[key] = metadata.dumps(values[key])
     for key in ("create_time", "update_time"):
         values[key] = stamp(values[key])
     return values
@@ -35,15 +36,18 @@ def row_of(record: Context | Execution | Artifact) -> dict[str, Any]:
 def record_of(kind: type[Record], row: sqlite3.Row | dict[str, Any]) -> Record:
     """The record that a row holds. Raises ValueError or TypeError when the row is damaged."""
     values = dict(row)
-    values["metadata"] = metadata.loads(values["metadata"])
+    for key in ("metadata", "labels"):
+        values[key] = metadata.loads(values.get(key, "{}"))
     for key in ("create_time", "update_time"):
         values[key] = moment(values[key])
     return kind(**values)
 
 
-def event_of(row: sqlite3.Row) -> Event:
+def event_of(row: sqlite3.Row | dict[str, Any]) -> Event:
     """The event that a row holds. Raises as `record_of` does."""
-    return Event(**{**dict(row), "time": moment(row["time"])})
+    values = dict(row)
+    labels = metadata.loads(values.pop("labels", "{}"))
+    return Event(**{**values, "time": moment(values["time"]), "labels": labels})
 
 
 def understand(table: str, row: dict[str, Any]) -> None:
@@ -51,7 +55,7 @@ def understand(table: str, row: dict[str, Any]) -> None:
     not what it says it is: also a run, or a job, where its schema is theirs.
     """
     if table == "events":
-        if Event(**{**row, "time": moment(row["time"])}).type not in ("INPUT", "OUTPUT"):
+        if event_of(row).type not in ("INPUT", "OUTPUT"):
             raise ValueError(f"{row['type']} is neither INPUT nor OUTPUT")
         return
     if table == "chunks":

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nbtools import mount
+from nbtools import metadata, mount
 from nbtools.damage import damaged, reason
 from nbtools.drain import Drain
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
@@ -26,6 +26,7 @@ from nbtools.journal import Series
 from nbtools.migrations import migrate, use_log
 from nbtools.nouns import RUN, Context, Event, stamp
 from nbtools.points import Point, Points
+from nbtools.resources import Resources
 from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
 from nbtools.summaries import Summaries, Table
 from nbtools.timetable import Timetable
@@ -63,6 +64,7 @@ class Store:
             raise StoreError(reason(folder, error)) from error
         self._points, self._summaries = Points(self._execute), Summaries(self._execute)
         self.timetable = Timetable(self._execute)  #: schedules and their ticks
+        self.resources = Resources(self._execute)  #: what Vertex AI's services keep besides
         self._migrate()
 
     def close(self) -> None:
@@ -178,6 +180,7 @@ class Store:
         filter: str | Filter = "",
         order_by: str = "",
         limit: int = -1,
+        offset: int = 0,
     ) -> list[Record]:
         """Records that fit everything given, newest first or as `order_by` says.
 
@@ -215,9 +218,10 @@ class Store:
             values.extend(bound)
         rows = self._execute(
             f"SELECT t.* FROM {TABLES[kind]} AS t {joins} WHERE {' AND '.join(wheres)} "
-            f"ORDER BY {order}t.create_time DESC, t.name DESC LIMIT ?",
+            f"ORDER BY {order}t.create_time DESC, t.name DESC LIMIT ? OFFSET ?",
             *values,
             limit,
+            offset,
         )
         return self._read(partial(record_of, kind), rows)
 
@@ -227,7 +231,8 @@ class Store:
 
     def add_event(self, event: Event, now: datetime) -> None:
         """Remember that an execution read or wrote an artifact; again is the same."""
-        self._link("events", event.execution, event.artifact, event.type, stamp(event.time or now))
+        time, labels = stamp(event.time or now), metadata.dumps(event.labels)
+        self._link("events", event.execution, event.artifact, event.type, time, labels)
 
     def add_child(self, parent: str, child: str) -> None:
         """Make one context the child of another; again is the same."""

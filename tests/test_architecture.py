@@ -28,7 +28,7 @@ LAYERS = [
         "limits", "runner", "rehearsal", "page", "importer", "importers", "eventfile",
         "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
         "contents", "digests", "revision", "care", "salvage", "carving", "rebuild", "repair",
-        "timetable",
+        "timetable", "resources",
     },
     {
         "prepare", "request", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
@@ -42,7 +42,7 @@ LAYERS = [
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit",
     },
-    {"git"},
+    {"git", "emulator"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -119,13 +119,14 @@ def test_sql_stays_in_the_store():
     assert {p.name for p in SOURCES if words.search(p.read_text())} == {
         "store.py", "points.py", "summaries.py", "drain.py", "migrations.py",
         "clauses.py", "removal.py", "database.py", "contents.py", "care.py", "salvage.py",
-        "rebuild.py", "timetable.py",
+        "rebuild.py", "timetable.py", "resources.py",
     }  # fmt: skip
 
 
 def test_the_environment_is_read_in_settings():
     readers = {p.name for p in SOURCES if re.search(r"os\.environ\b(?!\[)|getenv", p.read_text())}
-    assert readers == {"settings.py", "forked.py"}  # the latter belongs to a program of its own
+    # The others belong to programs of their own.
+    assert readers == {"settings.py", "forked.py", "sitecustomize.py"}
 
 
 def test_except_exception_has_its_reason():
