@@ -133,24 +133,24 @@ def variables(
 ) -> dict[str, str]:
     """What to put into the environment of a program so that Google's SDK talks to an emulator.
 
-    `environ` is the environment so far, `transport` rest or grpc.
+    `environ` is the environment so far, `transport` rest or grpc: what the SDK uses until it
+    is told otherwise.
     """
     path = [str(STARTUP), *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
-    grpc = transport == "grpc"
     made = {
-        "NBTOOLS_VERTEX": found.grpc if grpc else found.url,
+        "NBTOOLS_VERTEX": found.url,
+        "NBTOOLS_VERTEX_GRPC": found.grpc,
         "NBTOOLS_VERTEX_TRANSPORT": transport,
         "NBTOOLS_VERTEX_PROJECT": found.project,
         "NBTOOLS_VERTEX_LOCATION": found.location,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(files(store) / "certificate.pem"),
     }
     for name in ("NO_PROXY", "no_proxy"):  # programs read one or the other
         known = [host for host in environ.get(name, "").split(",") if host]
         made[name] = ",".join(dict.fromkeys([*known, *LOCAL]))
     if "GOOGLE_APPLICATION_CREDENTIALS" not in environ:
         made["GOOGLE_APPLICATION_CREDENTIALS"] = str(files(store) / "credentials.json")
-    if grpc:
-        made["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = str(files(store) / "certificate.pem")
     return made
 
 

@@ -55,11 +55,10 @@ def masked(made: Any, mask: Any) -> Any:
     """A message with the fields of a read mask, or whole without one."""
     if not mask.paths:
         return made
+    if not mask.IsValidForDescriptor(made.DESCRIPTOR):
+        raise Refused("INVALID_ARGUMENT", f"read_mask: no such fields: {', '.join(mask.paths)}")
     less = type(made)()
-    try:
-        mask.MergeMessage(made, less)
-    except ValueError as error:
-        raise Refused("INVALID_ARGUMENT", f"read_mask: {error}") from None
+    mask.MergeMessage(made, less)
     less.name = made.name
     return less
 

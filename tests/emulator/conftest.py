@@ -3,12 +3,13 @@
 import os
 import threading
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nbtools.emulator import catalog, handlers, rest, rpc
+from nbtools.emulator import catalog, handlers, lifecycle, rest, rpc
 from nbtools.nouns import utc_now
 from nbtools.store import Store
 
@@ -54,26 +55,38 @@ def emulator(store_folder, known, certificates):
     store.close()
 
 
+@pytest.fixture(scope="session")
+def hook():
+    """What Python begins with where the emulator's environment is."""
+    spec = spec_from_file_location("hook", lifecycle.STARTUP / "sitecustomize.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
-def connect(emulator):
+def connect(emulator, hook, monkeypatch):
     """Tell the SDK where it is, as the start-up hook does; and have it forget afterwards."""
-    from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
     from google.cloud.aiplatform import initializer
     from google.cloud.aiplatform.metadata.metadata import _experiment_tracker
 
+    kind = type(initializer.global_config)
+
     def connect(transport="rest") -> Any:
-        aiplatform.init(
-            project="test",
-            location="us-central1",
-            api_endpoint=emulator.url if transport == "rest" else f"localhost:{emulator.grpc_port}",
-            api_transport=transport,
-            credentials=AnonymousCredentials(),
-        )
+        initializer.global_config.__class__ = kind
+        monkeypatch.setenv("NBTOOLS_VERTEX", emulator.url)
+        monkeypatch.setenv("NBTOOLS_VERTEX_GRPC", f"localhost:{emulator.grpc_port}")
+        monkeypatch.setenv("NBTOOLS_VERTEX_PROJECT", "test")
+        monkeypatch.setenv("NBTOOLS_VERTEX_LOCATION", "us-central1")
+        monkeypatch.setenv("NBTOOLS_VERTEX_TRANSPORT", transport)
+        hook.connect(aiplatform)
         return aiplatform
 
     yield connect
     _experiment_tracker.reset()
+    initializer.global_config.__class__ = kind
+    initializer.global_config.__dict__.clear()
     initializer.global_config.__init__()
 
 

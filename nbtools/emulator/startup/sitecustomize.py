@@ -55,13 +55,28 @@ class Finder(MetaPathFinder):
 def connect(aiplatform: Any) -> None:
     """Tell the SDK where the emulator is."""
     from google.auth.credentials import AnonymousCredentials
+    from google.cloud.aiplatform import initializer
 
+    rest, grpc = os.environ["NBTOOLS_VERTEX"], os.environ["NBTOOLS_VERTEX_GRPC"]
+    config: Any = initializer.global_config
+
+    class Config(type(config)):  # type: ignore[misc]
+        """Whose endpoint is the one of its transport: `init` may change that by itself."""
+
+        @property
+        def _api_endpoint(self) -> str:
+            return self.__dict__.get("_asked") or (rest if self._api_transport == "rest" else grpc)
+
+        @_api_endpoint.setter
+        def _api_endpoint(self, asked: str) -> None:
+            self.__dict__["_asked"] = asked
+
+    config.__class__ = Config
     early = {name: os.environ.pop(name) for name in EARLY if name in os.environ}
     try:
         aiplatform.init(
             project=os.environ["NBTOOLS_VERTEX_PROJECT"],
             location=os.environ["NBTOOLS_VERTEX_LOCATION"],
-            api_endpoint=os.environ["NBTOOLS_VERTEX"],
             api_transport=os.environ["NBTOOLS_VERTEX_TRANSPORT"],
             credentials=AnonymousCredentials(),
         )
