@@ -14,7 +14,7 @@ from nbtools.settings import Settings, environment
 
 _PROJECT = click.option("--project", default="local", help="For programs that name no project.")
 _LOCATION = click.option("--location", default="us-central1", help="Likewise: a real region.")
-_PORT = click.option("--port", default=0, help="For HTTP. Default: the last one, or any.")
+_PORT = click.option("--port", default=0, help="For HTTP. Default: the last one.")
 _TRANSPORT = click.option(
     "--transport", type=click.Choice(["rest", "grpc"]), default="rest", help="How to talk to it."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -33,17 +34,18 @@ def run(
 ) -> None:
     """Serve the store in that folder until `stop` is set; `say` hears when both doors are open.
 
-    `port` is the one for HTTP; 0: the one of the last time, or any that is free. Raises
+    `port` is the one for HTTP; 0: the one of the last time, or one that is free. Raises
     StateError when another process serves this store, RequestError when a port is taken.
     """
     folder = files(store)
     folder.mkdir(parents=True, exist_ok=True)
     with _only_one(folder / "lock"):
+        before = last(store)
+        (folder / "server.json").unlink(missing_ok=True)  # it is written when all is open
         rpc.certificate(folder, clock())
         known = catalog.load()
         opened = Store(store)
         service = handlers.Service(known, opened, clock)
-        before = last(store)
         http, grpc, running = _doors(folder, known, service.answer, port, before, project, location)
         thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -69,11 +71,8 @@ def _doors(
     location: str,
 ) -> tuple[rest.Server, Any, Running]:
     """Both doors: where they were the last time, if no other port is asked for."""
-    wanted = [(port, 0)]
-    if before is not None and port in (0, before.port):
-        wanted.insert(0, (before.port, before.grpc_port))
     said = ""
-    for http_port, grpc_port in wanted:
+    for http_port, grpc_port in _places(folder, port, before):
         try:
             http = rest.Server(http_port, known, answer)
         except OSError as error:
@@ -87,6 +86,23 @@ def _doors(
             continue
         return http, grpc, Running(os.getpid(), http.port, bound, project, location)
     raise RequestError(f"the emulator cannot listen: {said}; name another --port, or 0 for any")
+
+
+def _places(folder: Path, port: int, before: Running | None) -> Iterator[tuple[int, int]]:
+    """Ports to try: those of the last time, then some that are this store's own and that no
+    system gives to outgoing connections, then any.
+    """
+    if before is not None and port in (0, before.port):
+        yield before.port, before.grpc_port
+    if port:
+        yield port, port + 1
+        yield port, 0
+        return
+    first = int.from_bytes(hashlib.sha256(str(folder).encode()).digest()[:4])
+    for number in range(10):
+        own = 20_000 + (first + 37 * number) % 6_000 * 2
+        yield own, own + 1
+    yield 0, 0
 
 
 @contextmanager
