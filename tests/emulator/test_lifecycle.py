@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import urllib.request
+from pathlib import Path
 
+import click
 import pytest
 
+from nbtools.cli import cli
 from nbtools.emulator import lifecycle
 from nbtools.nouns import RUN, Context
 from nbtools.store import Store
@@ -165,3 +169,19 @@ def test_a_notebook_needs_no_change(call, started, store_folder, make_notebook, 
         assert names == ["scripted-one"]
         store.close()
         assert call("runs", "delete", "scripted-one", "--yes").returncode == 0
+
+
+def test_the_page_about_it_is_true(call, started, store_folder):
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+    script = next(b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "loss" in b)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(call), capture_output=True, text=True
+    )
+    assert "accuracy" in done.stdout, done.stderr
+    (run,) = Store(store_folder).select(Context, RUN)
+    assert run.metadata["_metrics"] == {"accuracy": 0.97}
+    commands = [line.split() for line in re.findall(r"^(nbtools \w.*)$", page, re.MULTILINE)]
+    for _, name, *arguments in commands:
+        command = cli.get_command(click.Context(cli), name)
+        command.make_context(name, arguments)
+    assert len(commands) == 2
