@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from nbtools.emulator import discovery, lineage, metadata, operations, series, stores, tensorboards
+from nbtools.emulator import (
+    deprecated,
+    discovery,
+    lineage,
+    metadata,
+    operations,
+    series,
+    stores,
+    tensorboards,
+    workbench,
+)
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.catalog import Catalog, Method
 from nbtools.store import Store
@@ -20,9 +30,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **tensorboards.HANDLERS,
     **series.HANDLERS,
     **operations.HANDLERS,
+    **workbench.HANDLERS,
+    **deprecated.HANDLERS,
 }
 #: RPCs that begin so change nothing.
-READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait")
+READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait", "Check")
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 
 
