@@ -64,7 +64,7 @@ def keep(
     call: Call, short: str, operation: Any, going: Any = None, end: datetime | None = None
 ) -> None:
     """Remember an operation that has ended; until `end`, if it is given, as the `going` one."""
-    record = {"data": _text(operation)}
+    record: dict[str, str | None] = {"data": _text(operation)}
     if end is not None:
         record |= {"going": _text(going), "end": stamp(end)}
     call.store.resources.add(Resource(name=short, type=TYPE, record=record), call.now)

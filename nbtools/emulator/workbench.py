@@ -310,20 +310,18 @@ def _json(sent: Any) -> dict[str, Any]:
     return values
 
 
-HANDLERS: Mapping[str, Handler] = {
-    f"notebooks_v2/NotebookService.{rpc}": handler
-    for rpc, handler in {
-        "CreateInstance": create,
-        "GetInstance": get,
-        "ListInstances": list_,
-        "UpdateInstance": update,
-        "DeleteInstance": partial(change, "delete"),
-        "StartInstance": partial(change, "start"),
-        "StopInstance": partial(change, "stop"),
-        "ResetInstance": partial(change, "reset"),
-        "CheckInstanceUpgradability": check_upgradability,
-        "UpgradeInstance": upgrade,
-        "RollbackInstance": rollback,
-        "DiagnoseInstance": diagnose,
-    }.items()
+_RPCS: Final[Mapping[str, Handler]] = {
+    "CreateInstance": create,
+    "GetInstance": get,
+    "ListInstances": list_,
+    "UpdateInstance": update,
+    "DeleteInstance": partial(change, "delete"),
+    "StartInstance": partial(change, "start"),
+    "StopInstance": partial(change, "stop"),
+    "ResetInstance": partial(change, "reset"),
+    "CheckInstanceUpgradability": check_upgradability,
+    "UpgradeInstance": upgrade,
+    "RollbackInstance": rollback,
+    "DiagnoseInstance": diagnose,
 }
+HANDLERS: Mapping[str, Handler] = {f"{API}/NotebookService.{rpc}": h for rpc, h in _RPCS.items()}
