@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from nbtools import contents, filters, removal
-from nbtools.emulator import names, operations, paging, records
+from nbtools.emulator import etags, names, operations, paging, records
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.grammar import Reader
 from nbtools.nouns import Context
@@ -73,7 +73,7 @@ def update(kind: type[Record], call: Call, request: Any) -> Any:
         names.new_id(id_, noun.capitalize())
         new = call.store.add(records.created(kind, id_, sent), call.now)
         return shown(call, [new], store)[0]
-    records.same_etag(old, sent.etag)
+    etags.check(kind.__name__, old.etag, sent.etag)
     paths = list(request.update_mask.paths)
     fields = records.populated(sent) if paths in ([], ["*"]) else paths
     new = call.store.amend(kind, id_, lambda was: records.changed(was, sent, fields), call.now)
@@ -82,12 +82,7 @@ def update(kind: type[Record], call: Call, request: Any) -> Any:
 
 def delete(kind: type[Record], call: Call, request: Any) -> Any:
     found = records.find(call, kind, request.name)
-    if request.etag and request.etag != str(found.etag):
-        raise Refused(
-            "FAILED_PRECONDITION",
-            f"Specified {kind.__name__} `etag`: `{request.etag}` does not match server `etag`: "
-            f"`{found.etag}`",
-        )
+    etags.check(kind.__name__, found.etag, request.etag, "FAILED_PRECONDITION")
     removal.remove(call.store, kind, found.name)
     return operations.done(call, request.name)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from nbtools.emulator import names, values
+from nbtools.emulator import etags, names, values
 from nbtools.emulator.call import Call, Refused
 from nbtools.nouns import EXPERIMENT, RUN, Artifact, Context, Event, Execution
 from nbtools.rows import Record
@@ -36,7 +36,7 @@ def message(call: Call, record: Record, store: str, parents: list[str] | None = 
     for field in _ALIKE:
         setattr(made, field, getattr(record, field))
     made.schema_version = record.schema_version or VERSION
-    made.etag = str(record.etag)
+    made.etag = etags.text(record.etag)
     made.labels.update(record.labels)
     values.fill(made.metadata, record.metadata)
     made.metadata.SetInParent()
@@ -120,16 +120,6 @@ def labels(sent: Mapping[str, str]) -> dict[str, str]:
     if len(sent) > MOST_LABELS:
         raise Refused("INVALID_ARGUMENT", f"a resource has at most {MOST_LABELS} labels")
     return dict(sent)
-
-
-def same_etag(record: Record, sent: str) -> None:
-    """Raise Refused when a message was made of another state of the record."""
-    if sent and sent != str(record.etag):
-        raise Refused(
-            "ABORTED",
-            f"Specified {type(record).__name__} `etag`: `{sent}` does not match server `etag`: "
-            f"`{record.etag}`",
-        )
 
 
 def missing(kind: type, store: str, id_: str) -> Refused:

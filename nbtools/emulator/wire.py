@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from nbtools import filters
+from nbtools.emulator import etags
 from nbtools.emulator.call import Call, Refused
 from nbtools.grammar import ATTRIBUTES
 from nbtools.nouns import stamp
@@ -47,7 +48,7 @@ def message(call: Call, found: Resource, location: str) -> Any:
         if "update_time" in known:
             made.update_time.FromDatetime(found.update_time)
     if "etag" in known:
-        made.etag = str(found.etag)
+        made.etag = etags.text(found.etag)
     return made
 
 

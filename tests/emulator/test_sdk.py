@@ -1,5 +1,7 @@
 """The SDK as its users know it: every call of its Experiments, over REST and over gRPC."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from google.api_core import exceptions
 
@@ -173,6 +175,44 @@ def test_contexts_are_nested_by_hand(aiplatform):
     inner.update(metadata={"k": 1})
     inner.update(metadata={"l": 2})
     assert context.get("inner").metadata == {"k": 1, "l": 2}
+
+
+def test_two_handles_of_a_context_do_not_undo_each_other(connect):
+    """Over gRPC the SDK tries again; over REST it never sees what has happened."""
+    aiplatform = connect("grpc")
+    first = aiplatform.metadata.context.Context.create(
+        "system.Pipeline", display_name="c", resource_id="c"
+    )
+    second = aiplatform.metadata.context.Context.get("c")
+    for number in range(12):  # past an etag that is longer, if etags grew
+        first.update(metadata={f"a{number}": 1})
+        second.update(metadata={f"b{number}": 1})
+    assert len(aiplatform.metadata.context.Context.get("c").metadata) == 24
+    connect("rest")
+    fresh = aiplatform.metadata.context.Context.get("c")
+    stale = aiplatform.metadata.context.Context.get("c")
+    fresh.update(metadata={"last": 1})
+    with pytest.raises(exceptions.Conflict, match="does not match server `etag`"):
+        stale.update(metadata={"lost": 1})
+
+
+def test_fifty_clients_at_once_over_grpc(connect, emulator):
+    aiplatform = connect("grpc")
+    client = aiplatform.utils.MetadataClientWithOverride
+    own = aiplatform.initializer.global_config.create_client(client)
+    parent = "projects/test/locations/us-central1/metadataStores/default"
+
+    def work(number):
+        for step in range(4):
+            sent = {"schema_title": "system.Dataset", "metadata": {"n": number}}
+            made = own.create_artifact(
+                parent=parent, artifact=sent, artifact_id=f"a{number}-{step}"
+            )
+            assert own.get_artifact(name=made.name).metadata["n"] == number
+
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(work, range(50)))
+    assert len(emulator.store.select(Artifact)) == 200
 
 
 # -- one graph ---------------------------------------------------------------------------
