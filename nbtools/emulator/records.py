@@ -85,8 +85,10 @@ def changed(record: Record, sent: Any, fields: list[str]) -> Record:
         elif field == "labels":
             new[field] = labels(sent.labels)
         elif field == "state":
-            states = _states(sent)
-            word = states.values_by_number[sent.state].name if sent.state else ""
+            known = _states(sent).values_by_number
+            if sent.state not in known:
+                raise Refused("INVALID_ARGUMENT", f"there is no state {sent.state}")
+            word = known[sent.state].name if sent.state else ""
             new[field] = word or ("NEW" if isinstance(record, Execution) else "LIVE")
         elif field in (*_ALIKE, "uri") and hasattr(sent, field):
             new[field] = getattr(sent, field)
