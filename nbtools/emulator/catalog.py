@@ -8,21 +8,36 @@ from __future__ import annotations
 
 import inspect
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
 from nbtools.errors import MissingDependency
 
-#: service -> the module of the SDK that it lies in.
+
+@dataclass(frozen=True)
+class Service:
+    """A service, and where its SDK is."""
+
+    module: str  #: that its generated client and transports lie in
+    package: str  #: of its protobuf messages, as gRPC's paths have it
+    optional: bool = False  #: left out when its SDK is not installed
+
+
+def _vertex(noun: str) -> Service:
+    module = f"google.cloud.aiplatform_v1.services.{noun}_service"
+    return Service(module, "google.cloud.aiplatform.v1")
+
+
+#: by the first part of its RPCs' names, of which the last word is the service's own. Two that are
+#: called alike differ in what stands before: `notebooks_v2.NotebookService`.
 SERVICES: Final = {
-    "MetadataService": "google.cloud.aiplatform_v1.services.metadata_service",
-    "TensorboardService": "google.cloud.aiplatform_v1.services.tensorboard_service",
-    "NotebookService": "google.cloud.aiplatform_v1.services.notebook_service",
-    "ScheduleService": "google.cloud.aiplatform_v1.services.schedule_service",
+    "MetadataService": _vertex("metadata"),
+    "TensorboardService": _vertex("tensorboard"),
+    "NotebookService": _vertex("notebook"),
+    "ScheduleService": _vertex("schedule"),
 }
-PACKAGE: Final = "google.cloud.aiplatform.v1"
 #: what every service has besides, of Google's own packages.
 MIXINS: Final = {
     "ListOperations": "google.longrunning.Operations",
@@ -52,7 +67,7 @@ class Route:
 class Method:
     """One RPC."""
 
-    name: str  #: `MetadataService.GetContext`
+    name: str  #: `MetadataService.GetContext`; behind the last dot is the RPC's own
     path: str  #: as gRPC has it: `/google.cloud.aiplatform.v1.MetadataService/GetContext`
     request: Any  #: class of the protobuf message that it takes
     response: Any  #: class of the protobuf message that it returns
@@ -67,50 +82,53 @@ class Catalog:
         self.methods = methods
 
     @cache  # noqa: B019 - one catalog a process
-    def message(self, name: str) -> Any:
+    def message(self, name: str, package: str = "google.cloud.aiplatform_v1") -> Any:
         """The class of the protobuf message of that name; raises AttributeError."""
-        types = import_module("google.cloud.aiplatform_v1.types")
+        types = import_module(f"{package}.types")
         return _raw(getattr(types, name))
 
 
 def load() -> Catalog:
     """Read the installed SDK; takes seconds. Raises MissingDependency."""
-    try:
-        methods = dict(_methods())
-    except ModuleNotFoundError:
-        raise MissingDependency(f"the emulator needs google-cloud-aiplatform: {_PIP}") from None
+    methods: dict[str, Method] = {}
+    for key, service in SERVICES.items():
+        try:
+            found = list(_methods(key, service))
+        except ModuleNotFoundError:
+            if service.optional:
+                continue
+            raise MissingDependency(f"the emulator needs google-cloud-aiplatform: {_PIP}") from None
+        for method in found:  # what every service has besides, each has at its own routes
+            known = methods.get(method.name)
+            routes = dict.fromkeys((*(known.routes if known else ()), *method.routes))
+            methods[method.name] = replace(method, routes=tuple(routes))
     return Catalog(methods)
 
 
-def _methods() -> typing.Iterator[tuple[str, Method]]:
-    for service, package in SERVICES.items():
-        base = import_module(f"{package}.transports.rest_base")
-        rest = import_module(f"{package}.transports.rest")
-        routes = getattr(base, f"_Base{service}RestTransport")
-        stubs = getattr(rest, f"{service}RestTransport")
-        for key, stub in vars(stubs).items():
-            rpc = key.removeprefix("_")
-            options = getattr(routes, f"_Base{rpc}", None)
-            if not inspect.isclass(stub) or options is None:
-                continue
-            mixin = MIXINS.get(rpc)
-            name = f"{mixin.rpartition('.')[2]}.{rpc}" if mixin else f"{service}.{rpc}"
-            hints = typing.get_type_hints(stub.__call__)
-            answer = hints.get("return", type(None))
-            streams = answer.__name__ == "ResponseIterator"
-            if streams:
-                answer = getattr(inspect.getmodule(hints["request"]), f"{rpc}Response")
-            yield (
-                name,
-                Method(
-                    name=name,
-                    path=f"/{mixin or f'{PACKAGE}.{service}'}/{rpc}",
-                    request=_raw(hints["request"]),
-                    response=_raw(answer),
-                    streams=streams,
-                    routes=tuple(_routes(options)),
-                ),
-            )
+def _methods(key: str, service: Service) -> typing.Iterator[Method]:
+    base = import_module(f"{service.module}.transports.rest_base")
+    rest = import_module(f"{service.module}.transports.rest")
+    name = key.rpartition(".")[2]
+    routes = getattr(base, f"_Base{name}RestTransport")
+    for word, stub in vars(getattr(rest, f"{name}RestTransport")).items():
+        rpc = word.removeprefix("_")
+        options = getattr(routes, f"_Base{rpc}", None)
+        if not inspect.isclass(stub) or options is None:
+            continue
+        mixin = MIXINS.get(rpc)
+        hints = typing.get_type_hints(stub.__call__)
+        answer = hints.get("return", type(None))
+        streams = answer.__name__ == "ResponseIterator"
+        if streams:
+            answer = getattr(inspect.getmodule(hints["request"]), f"{rpc}Response")
+        yield Method(
+            name=f"{mixin.rpartition('.')[2]}.{rpc}" if mixin else f"{key}.{rpc}",
+            path=f"/{mixin or f'{service.package}.{name}'}/{rpc}",
+            request=_raw(hints["request"]),
+            response=_raw(answer),
+            streams=streams,
+            routes=tuple(_routes(options)),
+        )
 
 
 def _routes(options: Any) -> typing.Iterator[Route]:

@@ -50,7 +50,7 @@ def text(known: catalog.Catalog) -> str:
     parts = [HEAD]
     groups: dict[str, list[str]] = {}
     for name in sorted(known.methods):
-        service, _, rpc = name.partition(".")
+        service, _, rpc = name.rpartition(".")
         state = "served" if name in HANDLERS else "501"
         groups.setdefault(service, []).append(f"| {rpc} | {state} | {NOTES.get(name, '')} |")
     for service, rows in sorted(groups.items()):

@@ -42,7 +42,7 @@ class Service:
                 "UNIMPLEMENTED", f"{method.name} is not served by the emulator: see COVERAGE.md"
             )
         call = Call(self._store, self._clock(), self._catalog)
-        if method.name.partition(".")[2].startswith(READING):
+        if method.name.rpartition(".")[2].startswith(READING):
             self._look(call, request)
             return handler(call, request)
         with self._store.write():

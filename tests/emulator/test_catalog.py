@@ -47,6 +47,17 @@ def test_every_rpc_has_messages_and_a_route_that_finds_it(known):
             assert holder.ListFields()
 
 
+def test_another_service_is_a_line(known):
+    """One of another package, as Workbench's is: its routes and those that each service has."""
+    schedule = catalog.SERVICES["ScheduleService"]
+    found = {m.name: m for m in catalog._methods("other.ScheduleService", schedule)}
+    assert found["other.ScheduleService.GetSchedule"].path == (
+        "/google.cloud.aiplatform.v1.ScheduleService/GetSchedule"
+    )
+    assert "Operations.GetOperation" in found
+    assert known.message("Context").DESCRIPTOR.full_name == "google.cloud.aiplatform.v1.Context"
+
+
 def test_one_rpc_streams(known):
     streaming = {name for name, method in known.methods.items() if method.streams}
     assert streaming == {"TensorboardService.ReadTensorboardBlobData"}
