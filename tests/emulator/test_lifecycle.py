@@ -92,6 +92,29 @@ def test_a_port_that_is_taken_is_said(call, started, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_it_begins_by_itself_as_it_was(call, store_folder):
+    assert call("emulator", "start", "--project", "mine", "--location", "europe-west4").stdout
+    found = lifecycle.running(store_folder)
+    os.kill(found.pid, signal.SIGKILL)
+    try:
+        env = environment(call)
+        assert env["NBTOOLS_VERTEX_PROJECT"] == "mine"
+        assert env["NBTOOLS_VERTEX_LOCATION"] == "europe-west4"
+        assert env["NBTOOLS_VERTEX"] == found.url
+    finally:
+        call("emulator", "stop")
+
+
+def test_without_the_sdk_it_is_said_what_to_install(call, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys; sys.modules['google.cloud.aiplatform_v1'] = None"
+    )
+    done = call("emulator", "start", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert "pip install 'nbtools-workflow[vertex]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_killed_it_has_lost_nothing_that_it_acknowledged(call, started, store_folder):
     ask(f"{started.url}/{PATH}?contextId=exp", {"schemaTitle": "system.Experiment"})
     acknowledged, enough = [], threading.Event()
