@@ -234,6 +234,7 @@ def test_what_the_sdk_logs_is_ours(experiment, emulator, call):
     shown = call("runs", "show", "one")
     assert "accuracy=0.9" in shown.stdout
     assert "1 → 0.5  (3 steps)" in shown.stdout
+    assert "exp-one-tb-run  google.VertexTensorboardRun" in shown.stdout
     assert "one" in call("runs", "list").stdout
 
 
