@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from cryptography import x509
 
 from nbtools.cli import cli
 from nbtools.emulator import lifecycle
@@ -161,6 +162,19 @@ def test_a_script_needs_no_change(call, started, store_folder, tmp_path, transpo
     assert done.stdout.splitlines()[-2:] == ["0.25", "5"], done.stderr
     (run,) = Store(store_folder).select(Context, RUN)
     assert run.metadata["_params"] == {"lr": 0.5}
+
+
+def test_keys_are_the_users_own_and_sign_for_this_machine_only(call, started, store_folder):
+    folder = lifecycle.files(store_folder)
+    for name in ("key.pem", "credentials.json"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    made = x509.load_pem_x509_certificate((folder / "certificate.pem").read_bytes())
+    assert made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost"]
+    trusted = (folder / "roots.pem").read_bytes()
+    assert (folder / "certificate.pem").read_bytes() in trusted
+    assert trusted.count(b"BEGIN CERTIFICATE") > 50  # those that gRPC trusts by itself
 
 
 def test_a_program_that_uses_no_vertex_ai_pays_nothing(call, started):
