@@ -28,6 +28,7 @@ NOTES: Final = {
     "Operations.WaitOperation": "all operations have ended when they are answered",
     "Operations.CancelOperation": "an operation that has ended stays as it is",
     "Operations.ListOperations": "no filter",
+    "Locations.ListLocations": "those that the SDK knows; no filter",
 }
 HEAD: Final = """\
 # What the emulator serves

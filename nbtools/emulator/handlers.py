@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from nbtools.emulator import discovery, lineage, metadata, operations, series, stores, tensorboards
+from nbtools.emulator import (
+    discovery,
+    lineage,
+    locations,
+    metadata,
+    operations,
+    series,
+    stores,
+    tensorboards,
+)
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.catalog import Catalog, Method
 from nbtools.store import Store
@@ -20,6 +29,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **tensorboards.HANDLERS,
     **series.HANDLERS,
     **operations.HANDLERS,
+    **locations.HANDLERS,
 }
 #: RPCs that begin so change nothing.
 READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait")

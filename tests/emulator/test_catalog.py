@@ -15,7 +15,7 @@ def test_two_services_and_operations_are_served_whole(known):
     missing = {
         name
         for name in known.methods
-        if name.startswith(("MetadataService.", "TensorboardService.", "Operations."))
+        if name.startswith(("MetadataService.", "TensorboardService.", "Operations.", "Locations."))
     } - set(HANDLERS)
     assert missing == set()
 
