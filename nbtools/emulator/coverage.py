@@ -17,6 +17,7 @@ NOTES: Final = {
     "MetadataService.CreateMetadataStore": "there is one, `default`: ALREADY_EXISTS, else 501",
     "MetadataService.DeleteMetadataStore": "refused: nbtools' jobs and schedules are in it",
     "MetadataService.CreateContext": "a `system.ExperimentRun` must be called as its id ends",
+    "MetadataService.UpdateExecution": "a job of nbtools keeps its state, metadata and schema",
     "MetadataService.CreateMetadataSchema": "records are not checked against schemas",
     "MetadataService.ListMetadataSchemas": "those that were created; none of Vertex AI's own",
     "MetadataService.QueryArtifactLineageSubgraph": "`max_hops` counts events; 0 is no limit",

@@ -169,7 +169,7 @@ def list_(kind: Kind, call: Call, request: Any) -> Any:
     there = [
         resource
         for resource in call.store.resources.select(kind.type, parent)
-        if resource.create_time is None or resource.create_time <= page.time
+        if page.is_first or (resource.create_time or page.time) <= page.time
     ]
     here, token = page.cut(wire.matching(there, request.filter, request.order_by))
     answer = call.new(f"List{kind.plural}Response", next_page_token=token)

@@ -8,7 +8,7 @@ import pytest
 from nbtools.emulator import handlers, transcoding
 from nbtools.emulator.call import STATUS, Refused, word
 from nbtools.errors import NbtoolsError, StoreError
-from nbtools.nouns import RUN, Context, Run, utc_now
+from nbtools.nouns import JOB, RUN, Context, Execution, Job, Run, utc_now
 from nbtools.resources import Resource
 from nbtools.store import Store
 
@@ -21,6 +21,7 @@ TEXTS = (
     'display_name = "a"', 'metadata.a = 1', "is_default=true", "create_time desc", "*", "NaN",
     "1000000000001", "nbtools.TensorboardRun",
     L, S, f"{S}/contexts/exp", f"{S}/contexts/exp-r", f"{S}/artifacts/a", f"{S}/executions/a",
+    f"{S}/executions/job", "system.ContainerExecution",
     f"{S}/metadataSchemas/a", f"{S}/contexts/", f"{S}/contexts/a/b", f"{L}/metadataStores/other",
     B, f"{B}/experiments/exp", f"{B}/experiments/exp/runs/r", f"{B}/experiments/exp/runs/a",
     f"{B}/experiments/exp/runs/r/timeSeries/1", f"{B}/experiments/exp/runs/r/timeSeries/2",
@@ -118,6 +119,8 @@ def prepare(service, known, store):
         do("MetadataService.CreateContext", parent=S, context=context, context_id=name)
     do("MetadataService.CreateArtifact", parent=S, artifact_id="a")
     do("MetadataService.CreateExecution", parent=S, execution_id="a")
+    job = Job(name="job", notebook="/n.ipynb", experiment="exp", run="r")
+    store.add(job.execution(), utc_now())
     new_board = Resource(name="tensorboards/1", type="Tensorboard", display_name="b")
     store.resources.add(new_board, utc_now())
     do("TensorboardService.CreateTensorboardExperiment", parent=B, tensorboard_experiment_id="exp")
@@ -130,6 +133,13 @@ def prepare(service, known, store):
             parent=f"{of}/runs/r", tensorboard_time_series=series,
             tensorboard_time_series_id=str(number),
         )  # fmt: skip
+
+
+def job_as_it_was(execution):
+    return Job(
+        name="job", notebook="/n.ipynb", experiment="exp", run="r",
+        create_time=execution.create_time,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -165,6 +175,7 @@ def test_random_requests_find_no_fault_of_ours(known, seed):
         if number % 100 == 99:
             for context in store.select(Context, RUN):  # whatever came in, nbtools can read it
                 assert Run.of(context).id == context.name
+            assert all(Job.of(e) == job_as_it_was(e) for e in store.select(Execution, JOB))
             store.table()
     assert {"NOT_FOUND", "INVALID_ARGUMENT"} <= words <= set(STATUS)
     assert len(answered) > 40  # of some seventy: what they are sent makes sense now and then

@@ -1,5 +1,6 @@
 """The SDK as its users know it: every call of its Experiments, over REST and over gRPC."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -294,6 +295,30 @@ def test_jobs_and_their_files_are_the_sdks_executions_and_artifacts(
     assert execution.state.name == "COMPLETE"
     inputs = [a.schema_title for a in execution.get_input_artifacts()]
     assert "nbtools.Notebook" in inputs
+
+
+def test_executions_of_the_sdk_are_no_jobs_whatever_their_schema(
+    aiplatform, call, make_notebook, emulator
+):
+    notebook = make_notebook("train.ipynb", "1")
+    assert call("run", notebook, "--experiment", "jobs").returncode == 0
+    with aiplatform.start_execution(
+        schema_title="system.ContainerExecution", display_name="theirs", metadata={"state": 5}
+    ) as theirs:
+        pass
+    jobs = json.loads(call("jobs", "list", "--json").stdout)
+    assert len(jobs) == 1
+    (ours,) = (e for e in aiplatform.Execution.list() if e.name == jobs[0]["name"])
+    assert call("lineage", "show", "last").returncode == 0
+    assert call("store", "check").returncode == 0
+    with pytest.raises(exceptions.GoogleAPIError, match="is a job of nbtools"):
+        ours.update(state=aiplatform.gapic.Execution.State.FAILED)
+    with pytest.raises(exceptions.GoogleAPIError, match="is a job of nbtools"):
+        ours.update(metadata={"notebook": 5})
+    ours.update(description="checked")
+    assert call("jobs", "show", "last").returncode == 0
+    assert aiplatform.Execution.get(ours.name).description == "checked"
+    theirs.update(state=aiplatform.gapic.Execution.State.FAILED)
 
 
 def test_a_run_that_is_deleted_by_us_is_gone_for_the_sdk(aiplatform, call, emulator):
