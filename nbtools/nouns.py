@@ -53,7 +53,7 @@ class Context:
     etag: int = 0  #: grows by one with each change
     labels: Mapping[str, str] = field(default_factory=dict)  #: what it is sorted by in the cloud
     description: str = ""  #: what people say about it
-    schema_version: str = ""  #: of the schema of its metadata; empty: the newest
+    schema_version: str = ""  #: of the schema of its metadata; empty: nbtools has made it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Execution:
     etag: int = 0  #: grows by one with each change
     labels: Mapping[str, str] = field(default_factory=dict)  #: what it is sorted by in the cloud
     description: str = ""  #: what people say about it
-    schema_version: str = ""  #: of the schema of its metadata; empty: the newest
+    schema_version: str = ""  #: of the schema of its metadata; empty: nbtools has made it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Artifact:
     etag: int = 0  #: grows by one with each change
     labels: Mapping[str, str] = field(default_factory=dict)  #: what it is sorted by in the cloud
     description: str = ""  #: what people say about it
-    schema_version: str = ""  #: of the schema of its metadata; empty: the newest
+    schema_version: str = ""  #: of the schema of its metadata; empty: nbtools has made it
 
     @property
     def path(self) -> Path:
@@ -131,6 +131,11 @@ class Job:
     create_time: datetime | None = None  #: UTC
     start_time: datetime | None = None  #: UTC; when its kernel was asked for
     end_time: datetime | None = None  #: UTC
+
+    @staticmethod
+    def is_in(execution: Execution) -> bool:
+        """Whether an execution is a job: others have container executions too, of a version."""
+        return execution.schema_title == JOB and not execution.schema_version
 
     @classmethod
     def of(cls, execution: Execution) -> Job:

@@ -127,16 +127,24 @@ class Resources:
         """Context and key of every series, of contexts of that schema, that no resource is for;
         but not those of the machine's state.
         """
+        # CROSS: a run first, then what is in it; the other way is each series by each.
         rows = self._execute(
             "SELECT s.context, s.key FROM series AS s "
             "JOIN contexts AS c ON c.name = s.context AND c.schema_title = ? "
             "WHERE s.key NOT GLOB 'system/*' AND NOT EXISTS "
-            "(SELECT 1 FROM resources AS run JOIN resources AS r ON r.parent = run.name "
+            "(SELECT 1 FROM resources AS run CROSS JOIN resources AS r ON r.parent = run.name "
             "AND r.type = 'TensorboardTimeSeries' AND r.display_name = s.key "
             "WHERE run.context = s.context)",
             schema_title,
         )
         return [(row["context"], row["key"]) for row in rows]
+
+    def counts(self) -> tuple[int, int]:
+        """How many series there are, and how many resources."""
+        rows = self._execute(
+            "SELECT (SELECT count(*) FROM series) AS s, (SELECT count(*) FROM resources) AS r"
+        )
+        return rows[0]["s"], rows[0]["r"]
 
     # -- points that are no numbers -------------------------------------------------------
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from nbtools import metadata
-from nbtools.nouns import JOB, RUN, Artifact, Context, Event, Execution, Job, Run, moment, stamp
+from nbtools.nouns import RUN, Artifact, Context, Event, Execution, Job, Run, moment, stamp
 
 Record = TypeVar("Record", Context, Execution, Artifact)
 
@@ -71,5 +71,5 @@ def understand(table: str, row: dict[str, Any]) -> None:
         record = record_of(Artifact, row)
     if isinstance(record, Context) and record.schema_title == RUN:
         Run.of(record)
-    elif isinstance(record, Execution) and record.schema_title == JOB:
+    elif isinstance(record, Execution) and Job.is_in(record):
         Job.of(record)

@@ -24,7 +24,7 @@ from nbtools.drain import Drain
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
 from nbtools.journal import Series
 from nbtools.migrations import migrate, use_log
-from nbtools.nouns import RUN, Context, Event, stamp
+from nbtools.nouns import JOB, RUN, Context, Event, Execution, stamp
 from nbtools.points import Point, Points
 from nbtools.resources import Resources
 from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
@@ -185,7 +185,8 @@ class Store:
         """Records that fit everything given, newest first or as `order_by` says.
 
         `parent` is the context that a context is a child of, `context` the one that an
-        execution or artifact is associated with, `prefix` how a name begins. Raises
+        execution or artifact is associated with, `prefix` how a name begins. Executions of a
+        job's schema are those that are jobs. Raises
         RequestError when `filter` or `order_by` (see `filters.py`) is wrong.
         """
         joins, wheres, values = "", ["1"], list[Any]()
@@ -203,6 +204,8 @@ class Store:
             if value:
                 wheres.append(f"t.{column} = ?")
                 values.append(value)
+        if kind is Execution and schema_title == JOB:  # others' are none: `Job.is_in`
+            wheres.append("t.schema_version = ''")
         if states:
             wheres.append(f"t.state IN ({', '.join('?' * len(states))})")
             values.extend(states)

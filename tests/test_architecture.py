@@ -103,6 +103,18 @@ def test_third_party_packages_are_imported_when_used(path):
     assert found <= THIRD_PARTY_AT_TOP.get(noun(path), set())
 
 
+def test_googles_packages_are_imported_in_the_emulator_only():
+    of = ("google", "grpc", "cryptography")
+    found = {noun(path) for path in SOURCES for m in imports(path) if m.partition(".")[0] in of}
+    assert found == {"emulator"}
+
+
+def test_nothing_but_its_command_imports_the_emulator():
+    found = {path.name for path in SOURCES for m in imports(path) if m.startswith("nbtools.emul")}
+    inside = {path.name for path in (PACKAGE / "emulator").rglob("*.py")}
+    assert found - inside <= {"emulator.py"}
+
+
 def test_every_module_has_a_layer():
     assert {noun(p) for p in SOURCES} - {"__init__"} == set(LAYER)
 
@@ -162,6 +174,10 @@ def test_help_and_lists_load_only_click():
     assert third_party(loaded_by("import nbtools.cli, nbtools.cli.jobs, nbtools.cli.runs")) == {
         "click"
     }
+
+
+def test_looking_for_an_emulator_loads_no_third_party_package():
+    assert third_party(loaded_by("from nbtools.emulator import lifecycle")) == set()
 
 
 def test_public_names_resolve_and_are_few():

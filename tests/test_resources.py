@@ -63,6 +63,27 @@ def test_a_context_takes_its_resources_along(store, add):
     assert store.resources.select("Thing") == []
 
 
+def test_what_is_unseen_is_found_among_thousands_at_once(store):
+    """Each series by each would be a hundred million rows: the test's time limit ends that."""
+    with store.write():
+        for run in range(1000):
+            name = f"e-r{run}"
+            store.add(Context(name=name, schema_title=RUN), NOW)
+            new = Resource(name=f"b/{run}", type="TensorboardRun", context=name)
+            store.resources.add(new, NOW)
+            for key in range(10):
+                sql = "INSERT INTO series VALUES (?, ?, 1, 0.5)"
+                store._execute(sql, name, f"k{key}")
+                new = Resource(
+                    name=f"b/{run}/{key}", type="TensorboardTimeSeries", parent=f"b/{run}",
+                    display_name=f"k{key}",
+                )  # fmt: skip
+                store.resources.add(new, NOW)
+    store.resources.remove("b/500/5")
+    assert store.resources.unseen(RUN) == [("e-r500", "k5")]
+    assert store.resources.counts() == (10_000, 10_999)
+
+
 def test_series_are_forgotten_one_or_all(store):
     store.add(Context(name="run", schema_title="x"), NOW)
     for key in "abc":

@@ -96,7 +96,11 @@ def variables(transport: str) -> dict[str, str]:
     from nbtools.emulator import lifecycle
 
     store = Settings.load().store
-    found = lifecycle.running(store) or lifecycle.start(store, "local", "us-central1")
+    found = lifecycle.running(store)
+    if found is None:
+        before = lifecycle.last(store)
+        place = (before.project, before.location) if before else ("local", "us-central1")
+        found = lifecycle.start(store, *place)
     return lifecycle.variables(store, found, transport, environment())
 
 

@@ -65,7 +65,10 @@ class Call:
     catalog: Catalog  #: the RPCs and their messages
 
     def new(self, message: str, **values: Any) -> Any:
-        """A new message of that name, as protobuf has it: `call.new("Context", name="…")`."""
+        """A new message of Vertex AI's, as protobuf has it: `call.new("Context", name="…")`.
+
+        One of another package is `call.catalog.message(name, package)(…)`.
+        """
         return self.catalog.message(message)(**values)
 
 

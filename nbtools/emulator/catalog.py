@@ -15,23 +15,38 @@ from typing import Any, Final
 
 from nbtools.errors import MissingDependency
 
-#: service -> the module of the SDK that it lies in.
+
+@dataclass(frozen=True)
+class Service:
+    """A service, and where its SDK is."""
+
+    module: str  #: that its generated client and transports lie in
+    package: str  #: of its protobuf messages, as gRPC's paths have it
+    optional: bool = False  #: left out when its SDK is not installed
+    rest: bool = True  #: whether its SDK speaks REST too
+
+
+def _notebooks(version: str, noun: str, rest: bool) -> Service:
+    module = f"google.cloud.notebooks_{version}.services.{noun}_service"
+    return Service(module, f"google.cloud.notebooks.{version}", optional=True, rest=rest)
+
+
+def _vertex(noun: str) -> Service:
+    module = f"google.cloud.aiplatform_v1.services.{noun}_service"
+    return Service(module, "google.cloud.aiplatform.v1")
+
+
+#: by the first part of its RPCs' names, of which the last word is the service's own. Two that are
+#: called alike differ in what stands before: `notebooks_v2.NotebookService`.
 SERVICES: Final = {
-    "MetadataService": "google.cloud.aiplatform_v1.services.metadata_service",
-    "TensorboardService": "google.cloud.aiplatform_v1.services.tensorboard_service",
-    "NotebookService": "google.cloud.aiplatform_v1.services.notebook_service",
-    "ScheduleService": "google.cloud.aiplatform_v1.services.schedule_service",
-    "notebooks_v2/NotebookService": "google.cloud.notebooks_v2.services.notebook_service",
+    "MetadataService": _vertex("metadata"),
+    "TensorboardService": _vertex("tensorboard"),
+    "NotebookService": _vertex("notebook"),
+    "ScheduleService": _vertex("schedule"),
+    "notebooks_v2.NotebookService": _notebooks("v2", "notebook", rest=True),
+    "notebooks_v1.NotebookService": _notebooks("v1", "notebook", rest=False),
+    "notebooks_v1.ManagedNotebookService": _notebooks("v1", "managed_notebook", rest=False),
 }
-#: services whose client speaks gRPC only; likewise.
-WITHOUT_REST: Final = {
-    "notebooks_v1/NotebookService": "google.cloud.notebooks_v1.services.notebook_service",
-    "notebooks_v1/ManagedNotebookService": (
-        "google.cloud.notebooks_v1.services.managed_notebook_service"
-    ),
-}
-#: a package that not everybody who wants an emulator has: without it its services are not there.
-WORKBENCH: Final = "google.cloud.notebooks_v"
 #: what every service has besides, of Google's own packages.
 MIXINS: Final = {
     "ListOperations": "google.longrunning.Operations",
@@ -61,7 +76,7 @@ class Route:
 class Method:
     """One RPC."""
 
-    name: str  #: `MetadataService.GetContext`
+    name: str  #: `MetadataService.GetContext`; behind the last dot is the RPC's own
     path: str  #: as gRPC has it: `/google.cloud.aiplatform.v1.MetadataService/GetContext`
     request: Any  #: class of the protobuf message that it takes
     response: Any  #: class of the protobuf message that it returns
@@ -76,53 +91,36 @@ class Catalog:
         self.methods = methods
 
     @cache  # noqa: B019 - one catalog a process
-    def message(self, name: str, api: str = "aiplatform_v1") -> Any:
+    def message(self, name: str, package: str = "google.cloud.aiplatform_v1") -> Any:
         """The class of the protobuf message of that name; raises AttributeError."""
-        types = import_module(f"google.cloud.{api}.types")
+        types = import_module(f"{package}.types")
         return _raw(getattr(types, name))
 
 
 def load() -> Catalog:
     """Read the installed SDK; takes seconds. Raises MissingDependency."""
     methods: dict[str, Method] = {}
-    try:
-        for method in _methods():
+    for key, service in SERVICES.items():
+        try:
+            found = list((_methods if service.rest else _over_grpc)(key, service))
+        except ModuleNotFoundError:
+            if service.optional:
+                continue
+            raise MissingDependency(f"the emulator needs google-cloud-aiplatform: {_PIP}") from None
+        for method in found:  # what every service has besides, each has at its own routes
             known = methods.get(method.name)
-            routes = known.routes if known else ()  # a mixin has those of every service
-            methods[method.name] = replace(
-                method, routes=tuple(dict.fromkeys((*routes, *method.routes)))
-            )
-    except ModuleNotFoundError:
-        raise MissingDependency(f"the emulator needs google-cloud-aiplatform: {_PIP}") from None
+            routes = dict.fromkeys((*(known.routes if known else ()), *method.routes))
+            methods[method.name] = replace(method, routes=tuple(routes))
     return Catalog(methods)
 
 
-def _methods() -> typing.Iterator[Method]:
-    for services, read in ((SERVICES, _over_rest), (WITHOUT_REST, _over_grpc)):
-        for service, package in services.items():
-            try:
-                import_module(package)
-            except ModuleNotFoundError:
-                if package.startswith(WORKBENCH):
-                    continue
-                raise
-            yield from read(service, package)
-
-
-def _path(service: str, package: str) -> str:
-    """A service as gRPC calls it."""
-    api = package.partition(".services")[0].replace("_v", ".v")
-    return f"/{api}.{service.rpartition('/')[2]}"
-
-
-def _over_rest(service: str, package: str) -> typing.Iterator[Method]:
-    base = import_module(f"{package}.transports.rest_base")
-    rest = import_module(f"{package}.transports.rest")
-    own = service.rpartition("/")[2]
-    routes = getattr(base, f"_Base{own}RestTransport")
-    stubs = getattr(rest, f"{own}RestTransport")
-    for key, stub in vars(stubs).items():
-        rpc = key.removeprefix("_")
+def _methods(key: str, service: Service) -> typing.Iterator[Method]:
+    base = import_module(f"{service.module}.transports.rest_base")
+    rest = import_module(f"{service.module}.transports.rest")
+    name = key.rpartition(".")[2]
+    routes = getattr(base, f"_Base{name}RestTransport")
+    for word, stub in vars(getattr(rest, f"{name}RestTransport")).items():
+        rpc = word.removeprefix("_")
         options = getattr(routes, f"_Base{rpc}", None)
         if not inspect.isclass(stub) or options is None:
             continue
@@ -133,8 +131,8 @@ def _over_rest(service: str, package: str) -> typing.Iterator[Method]:
         if streams:
             answer = getattr(inspect.getmodule(hints["request"]), f"{rpc}Response")
         yield Method(
-            name=f"{mixin.rpartition('.')[2]}.{rpc}" if mixin else f"{service}.{rpc}",
-            path=f"/{mixin}/{rpc}" if mixin else f"{_path(service, package)}/{rpc}",
+            name=f"{mixin.rpartition('.')[2]}.{rpc}" if mixin else f"{key}.{rpc}",
+            path=f"/{mixin or f'{service.package}.{name}'}/{rpc}",
             request=_raw(hints["request"]),
             response=_raw(answer),
             streams=streams,
@@ -142,7 +140,7 @@ def _over_rest(service: str, package: str) -> typing.Iterator[Method]:
         )
 
 
-def _over_grpc(service: str, package: str) -> typing.Iterator[Method]:
+def _over_grpc(key: str, service: Service) -> typing.Iterator[Method]:
     """By asking the client for each of its calls, on a channel that writes them down."""
     import grpc
     from google.longrunning import operations_pb2
@@ -155,21 +153,21 @@ def _over_grpc(service: str, package: str) -> typing.Iterator[Method]:
         ) -> None:
             asked.append((path, request_serializer, response_deserializer))
 
-    own = service.rpartition("/")[2]
-    kind = getattr(import_module(f"{package}.transports.grpc"), f"{own}GrpcTransport")
+    name = key.rpartition(".")[2]
+    kind = getattr(import_module(f"{service.module}.transports.grpc"), f"{name}GrpcTransport")
     with grpc.insecure_channel("localhost:1") as unused:  # it connects to nothing
         transport = kind(channel=unused)
         transport._stubs.clear()
         transport._logged_channel = Channel()
-        for name in inspect.getmembers(kind, lambda member: isinstance(member, property)):
-            if name[0] not in ("operations_client", "grpc_channel", "host", "kind"):
-                getattr(transport, name[0])
+        for call, _ in inspect.getmembers(kind, lambda member: isinstance(member, property)):
+            if call not in ("operations_client", "grpc_channel", "host", "kind"):
+                getattr(transport, call)
     for path, serialize, deserialize in asked:
-        if not path.startswith(f"{_path(service, package)}/"):
+        if not path.startswith(f"/{service.package}.{name}/"):
             continue  # a mixin
         answer = getattr(deserialize, "__self__", None)
         yield Method(
-            name=f"{service}.{path.rpartition('/')[2]}",
+            name=f"{key}.{path.rpartition('/')[2]}",
             path=path,
             request=_raw(serialize.__self__),
             response=_raw(answer) if inspect.isclass(answer) else operations_pb2.Operation,

@@ -17,6 +17,7 @@ NOTES: Final = {
     "MetadataService.CreateMetadataStore": "there is one, `default`: ALREADY_EXISTS, else 501",
     "MetadataService.DeleteMetadataStore": "refused: nbtools' jobs and schedules are in it",
     "MetadataService.CreateContext": "a `system.ExperimentRun` must be called as its id ends",
+    "MetadataService.UpdateExecution": "a job of nbtools keeps its state, metadata and schema",
     "MetadataService.CreateMetadataSchema": "records are not checked against schemas",
     "MetadataService.ListMetadataSchemas": "those that were created; none of Vertex AI's own",
     "MetadataService.QueryArtifactLineageSubgraph": "`max_hops` counts events; 0 is no limit",
@@ -28,15 +29,16 @@ NOTES: Final = {
     "Operations.WaitOperation": "answers at once, also of an instance's that goes on",
     "Operations.CancelOperation": "an operation that has ended stays as it is",
     "Operations.ListOperations": "no filter",
-    "notebooks_v1/ManagedNotebookService.CreateRuntime": "Google creates none any more",
-    "notebooks_v1/NotebookService.CreateInstance": "likewise",
-    "notebooks_v2/NotebookService.CreateInstance": "no machine; `request_id` is not remembered",
-    "notebooks_v2/NotebookService.ListInstances": "no filter, no order",
-    "notebooks_v2/NotebookService.UpdateInstance": (
+    "notebooks_v1.ManagedNotebookService.CreateRuntime": "Google creates none any more",
+    "notebooks_v1.NotebookService.CreateInstance": "likewise",
+    "notebooks_v2.NotebookService.CreateInstance": "no machine; `request_id` is not remembered",
+    "notebooks_v2.NotebookService.ListInstances": "no filter, no order",
+    "notebooks_v2.NotebookService.UpdateInstance": (
         "labels and metadata; of a stopped one machine type, accelerators, tags, shielding"
     ),
-    "notebooks_v2/NotebookService.UpgradeInstance": "of an active or stopped one; one version",
-    "notebooks_v2/NotebookService.DiagnoseInstance": "writes no report",
+    "notebooks_v2.NotebookService.UpgradeInstance": "of an active or stopped one; one version",
+    "notebooks_v2.NotebookService.DiagnoseInstance": "writes no report",
+    "Locations.ListLocations": "those that the SDK knows; no filter",
 }
 HEAD: Final = """\
 # What the emulator serves
@@ -61,7 +63,7 @@ def text(known: catalog.Catalog) -> str:
     parts = [HEAD]
     groups: dict[str, list[str]] = {}
     for name in sorted(known.methods):
-        service, _, rpc = name.partition(".")
+        service, _, rpc = name.rpartition(".")
         state = "served" if name in HANDLERS else "501"
         groups.setdefault(service, []).append(f"| {rpc} | {state} | {NOTES.get(name, '')} |")
     for service, rows in sorted(groups.items()):

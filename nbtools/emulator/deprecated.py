@@ -16,6 +16,7 @@ from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.resources import Resource
 
 API: Final = "notebooks_v1"
+PACKAGE: Final = f"google.cloud.{API}"
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,14 @@ def create(kind: Kind, call: Call, request: Any) -> Any:
     record["state"] = "ACTIVE"
     name = f"{location}/{kind.collection}/{id_}"
     made = call.store.resources.add(Resource(name=name, type=kind.type, record=record), call.now)
-    metadata = call.catalog.message("OperationMetadata", API)(target=name, verb="create")
+    metadata = call.catalog.message("OperationMetadata", PACKAGE)(target=name, verb="create")
     return operations.begun(call, location, _message(call, kind, made), metadata, call.now)
 
 
 def _message(call: Call, kind: Kind, found: Resource) -> Any:
     from google.protobuf import json_format
 
-    made = call.catalog.message(kind.message, API)()
+    made = call.catalog.message(kind.message, PACKAGE)()
     json_format.ParseDict(found.record, made)
     made.name = found.name
     return made
@@ -83,13 +84,13 @@ def list_(kind: Kind, call: Call, request: Any) -> Any:
     page = paging.page(request, call.now, default=500, most=1000)
     there = [r for r in call.store.resources.select(kind.type) if r.name.startswith(prefix)]
     here, token = page.cut(there)
-    answer = call.catalog.message(f"List{kind.message}sResponse", API)(next_page_token=token)
+    answer = call.catalog.message(f"List{kind.message}sResponse", PACKAGE)(next_page_token=token)
     getattr(answer, kind.collection).extend(_message(call, kind, r) for r in here)
     return answer
 
 
 HANDLERS: Mapping[str, Handler] = {
-    f"{API}/{service}.{rpc}": partial(handler, kind)
+    f"{API}.{service}.{rpc}": partial(handler, kind)
     for kind, service in ((RUNTIME, "ManagedNotebookService"), (INSTANCE, "NotebookService"))
     for rpc, handler in (
         (f"Create{kind.message}", create),

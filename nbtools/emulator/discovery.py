@@ -23,7 +23,8 @@ def show(call: Call, location: str) -> None:
     """Make what is missing. `location` is the one that the artifacts are to name."""
     with call.store.write():
         for context, key in call.store.resources.unseen(RUN):
-            run = _run(call, context, location)
+            if (run := _run(call, context, location)) is None:
+                continue
             number = int.from_bytes(hashlib.sha256(f"{context} {key}".encode()).digest()[:7])
             record = {"display_name": key, "value_type": "SCALAR", "plugin_name": "scalars"}
             name = f"{run.name}/timeSeries/{number}"
@@ -33,12 +34,13 @@ def show(call: Call, location: str) -> None:
             ))  # fmt: skip
 
 
-def _run(call: Call, name: str, location: str) -> Resource:
-    """The tensorboard's run that a run's scalars are in."""
+def _run(call: Call, name: str, location: str) -> Resource | None:
+    """The tensorboard's run that a run's scalars are in; None for a run of no experiment."""
     for known in call.store.resources.select(tensorboards.RUN_.type, context=name):
         return known
     context = call.store.get(Context, name)
-    experiment = context.metadata["_experiment"]
+    if not (experiment := context.metadata.get("_experiment")):
+        return None
     board = _board(call)
     within = _need(call, Resource(
         name=f"{board.name}/experiments/{experiment}", type=tensorboards.EXPERIMENT.type,

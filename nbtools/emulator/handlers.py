@@ -11,6 +11,7 @@ from nbtools.emulator import (
     deprecated,
     discovery,
     lineage,
+    locations,
     metadata,
     operations,
     series,
@@ -30,6 +31,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **tensorboards.HANDLERS,
     **series.HANDLERS,
     **operations.HANDLERS,
+    **locations.HANDLERS,
     **workbench.HANDLERS,
     **deprecated.HANDLERS,
 }
@@ -43,7 +45,8 @@ class Service:
 
     def __init__(self, catalog: Catalog, store: Store, clock: Callable[[], datetime]) -> None:
         self._catalog, self._store, self._clock = catalog, store, clock
-        self._seen: tuple[int, int] | None = None  # of the store, when all was shown
+        self._seen: tuple[int, int] | None = None  # the store's version when all was shown
+        self._counts: tuple[int, int] | None = None  # and how much there was
 
     def answer(self, method: Method, request: Any) -> Any:
         """The message, or the iterator of messages, that answers. Raises NbtoolsError."""
@@ -53,7 +56,7 @@ class Service:
                 "UNIMPLEMENTED", f"{method.name} is not served by the emulator: see COVERAGE.md"
             )
         call = Call(self._store, self._clock(), self._catalog)
-        if method.name.partition(".")[2].startswith(READING):
+        if method.name.rpartition(".")[2].startswith(READING):
             self._look(call, request)
             return handler(call, request)
         with self._store.write():
@@ -64,5 +67,7 @@ class Service:
         self._store.drain(call.now)
         location = _LOCATION.match(next((v for _, v in request.ListFields() if v is str(v)), ""))
         if location and self._store.version != self._seen:
-            discovery.show(call, location[0])
+            if self._store.resources.counts() != self._counts:
+                discovery.show(call, location[0])
+                self._counts = self._store.resources.counts()
             self._seen = self._store.version

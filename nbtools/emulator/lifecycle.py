@@ -144,7 +144,7 @@ def variables(
         "NBTOOLS_VERTEX_PROJECT": found.project,
         "NBTOOLS_VERTEX_LOCATION": found.location,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
-        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(files(store) / "certificate.pem"),
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(files(store) / "roots.pem"),
     }
     for name in ("NO_PROXY", "no_proxy"):  # programs read one or the other
         known = [host for host in environ.get(name, "").split(",") if host]

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any, Final
 
 from nbtools import contents, filters, removal
-from nbtools.emulator import names, operations, paging, records
+from nbtools.emulator import etags, names, operations, paging, records
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.grammar import Reader
-from nbtools.nouns import Context
+from nbtools.nouns import Context, Execution, Job
 from nbtools.rows import Record
 from nbtools.terms import Comparison, Field, Filter, Group, Text, Time, Tree
 
@@ -73,21 +73,30 @@ def update(kind: type[Record], call: Call, request: Any) -> Any:
         names.new_id(id_, noun.capitalize())
         new = call.store.add(records.created(kind, id_, sent), call.now)
         return shown(call, [new], store)[0]
-    records.same_etag(old, sent.etag)
+    etags.check(kind.__name__, old.etag, sent.etag)
     paths = list(request.update_mask.paths)
     fields = records.populated(sent) if paths in ([], ["*"]) else paths
+    if isinstance(old, Execution):
+        changed: Any = records.changed(old, sent, fields)
+        _need_no_job(old, changed)
     new = call.store.amend(kind, id_, lambda was: records.changed(was, sent, fields), call.now)
     return shown(call, [new], store)[0]
 
 
-def delete(kind: type[Record], call: Call, request: Any) -> Any:
-    found = records.find(call, kind, request.name)
-    if request.etag and request.etag != str(found.etag):
+def _need_no_job(old: Execution, new: Execution) -> None:
+    """Refuse to change what nbtools knows of a job."""
+    own = ("state", "metadata", "schema_title", "schema_version")
+    if Job.is_in(old) and any(getattr(new, name) != getattr(old, name) for name in own):
         raise Refused(
             "FAILED_PRECONDITION",
-            f"Specified {kind.__name__} `etag`: `{request.etag}` does not match server `etag`: "
-            f"`{found.etag}`",
+            f"{old.name} is a job of nbtools, which alone says how it stands: its display_name, "
+            "description and labels can be changed",
         )
+
+
+def delete(kind: type[Record], call: Call, request: Any) -> Any:
+    found = records.find(call, kind, request.name)
+    etags.check(kind.__name__, found.etag, request.etag, "FAILED_PRECONDITION")
     removal.remove(call.store, kind, found.name)
     return operations.done(call, request.name)
 
@@ -118,7 +127,12 @@ def _visible(wanted: Filter) -> Filter:
 
 
 def _until(wanted: Filter, page: paging.Page) -> Filter:
-    """With what was added after the list's first page left out."""
+    """With what was added after the list's first page left out.
+
+    Not on that page itself: there a record is whatever its clock said.
+    """
+    if page.is_first:
+        return _visible(wanted)
     text = page.time.isoformat()
     moment = Reader(f'create_time <= "{text}"', wanted.kind).restriction()
     assert isinstance(moment, Comparison)

@@ -25,8 +25,13 @@ class Page:
 
     size: int
     offset: int
-    time: datetime  #: UTC; what was added later is on no page
+    time: datetime  #: UTC; what was added later is on no page but the first
     digest: str  #: of what else was asked for
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the list begins here."""
+        return not self.offset
 
     def token(self, more: bool) -> str:
         """Where the next page begins; empty when there is none."""

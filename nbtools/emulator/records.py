@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from nbtools.emulator import names, values
+from nbtools.emulator import etags, names, values
 from nbtools.emulator.call import Call, Refused
 from nbtools.nouns import EXPERIMENT, RUN, Artifact, Context, Event, Execution
 from nbtools.rows import Record
@@ -36,7 +36,7 @@ def message(call: Call, record: Record, store: str, parents: list[str] | None = 
     for field in _ALIKE:
         setattr(made, field, getattr(record, field))
     made.schema_version = record.schema_version or VERSION
-    made.etag = str(record.etag)
+    made.etag = etags.text(record.etag)
     made.labels.update(record.labels)
     values.fill(made.metadata, record.metadata)
     made.metadata.SetInParent()
@@ -68,7 +68,7 @@ def event(call: Call, found: Event, store: str) -> Any:
 
 def created(kind: type[Record], name: str, sent: Any) -> Record:
     """The record that a message describes. Raises Refused."""
-    record: Any = kind(name=name, schema_title=sent.schema_title)
+    record: Any = kind(name=name, schema_title=sent.schema_title, schema_version=VERSION)
     fields = ["display_name", "description", "schema_version", "labels", "metadata"]
     fields += ["uri"] if kind is Artifact else []
     fields += ["state"] if kind is not Context else []
@@ -85,15 +85,20 @@ def changed(record: Record, sent: Any, fields: list[str]) -> Record:
         elif field == "labels":
             new[field] = labels(sent.labels)
         elif field == "state":
-            states = _states(sent)
-            word = states.values_by_number[sent.state].name if sent.state else ""
+            known = _states(sent).values_by_number
+            if sent.state not in known:
+                raise Refused("INVALID_ARGUMENT", f"there is no state {sent.state}")
+            word = known[sent.state].name if sent.state else ""
             new[field] = word or ("NEW" if isinstance(record, Execution) else "LIVE")
         elif field in (*_ALIKE, "uri") and hasattr(sent, field):
             new[field] = getattr(sent, field)
-            if field == "schema_version" and new[field] == VERSION:  # what nobody named stays so
-                new[field] = record.schema_version
+            if field == "schema_version" and new[field] in ("", VERSION):
+                # what nbtools has made stays without one: see `Job.is_in`
+                new[field] = record.schema_version and VERSION
         else:
             raise Refused("INVALID_ARGUMENT", f"update_mask has no path {field!r} to change")
+    if new.get("schema_title", record.schema_title) != record.schema_title:
+        new["schema_version"] = new.get("schema_version") or record.schema_version or VERSION
     if len(new.get("display_name", "")) > 128:
         raise Refused("INVALID_ARGUMENT", "display_name is at most 128 characters long")
     whole: Record = _whole(replace(record, **new))
@@ -120,16 +125,6 @@ def labels(sent: Mapping[str, str]) -> dict[str, str]:
     if len(sent) > MOST_LABELS:
         raise Refused("INVALID_ARGUMENT", f"a resource has at most {MOST_LABELS} labels")
     return dict(sent)
-
-
-def same_etag(record: Record, sent: str) -> None:
-    """Raise Refused when a message was made of another state of the record."""
-    if sent and sent != str(record.etag):
-        raise Refused(
-            "ABORTED",
-            f"Specified {type(record).__name__} `etag`: `{sent}` does not match server `etag`: "
-            f"`{record.etag}`",
-        )
 
 
 def missing(kind: type, store: str, id_: str) -> Refused:

@@ -78,7 +78,10 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self) -> bytes:
         body = self._body()  # first: what is not read would be taken for the next request
         self._from_here()
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError as error:
+            raise Refused("INVALID_ARGUMENT", f"{self.path}: {error}") from None
         if self.command == "GET" and url.path == "/":
             return json.dumps({"nbtools": __version__}).encode()
         if self.command == "POST" and url.path == "/token":  # who signs in, is in

@@ -91,11 +91,12 @@ def _abort(context: Any, error: NbtoolsError) -> None:
 
 def certificate(folder: Path, now: datetime) -> None:
     """Write `key.pem` and a `certificate.pem` for localhost, signed by nobody else, into
-    `folder`, and `credentials.json`, with which Google's libraries sign in nowhere. What is
-    there already stays.
+    `folder`; and `roots.pem`, which is that and all whom gRPC trusts by itself: what it is told
+    to trust takes the place of those. What is there already stays.
     """
-    if (folder / "certificate.pem").exists():
+    if (folder / "roots.pem").exists():
         return
+    import grpc
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -108,7 +109,7 @@ def certificate(folder: Path, now: datetime) -> None:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=3650))
         .add_extension(x509.SubjectAlternativeName(others), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     text = key.private_bytes(
@@ -118,4 +119,10 @@ def certificate(folder: Path, now: datetime) -> None:
     )
     (folder / "key.pem").touch(mode=0o600)
     (folder / "key.pem").write_bytes(text)
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    own = made.public_bytes(serialization.Encoding.PEM)
+    (folder / "certificate.pem").write_bytes(own)
+    others_pem = Path(grpc.__file__).parent / "_cython" / "_credentials" / "roots.pem"
+    known = others_pem.read_bytes() if others_pem.exists() else b""
+    beside = folder / "roots.part"
+    beside.write_bytes(known + b"\n" + own)
+    beside.rename(folder / "roots.pem")

@@ -25,6 +25,7 @@ READ: Final = 1_000  #: points that are read of a series when no number is said
 MOST_READ: Final = 10_000  #: points that may be asked for
 MOST_AT_ONCE: Final = 20  #: series of a batch
 SCALAR, TENSOR, BLOBS = "SCALAR", "TENSOR", "BLOB_SEQUENCE"
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799  # seconds: what a timestamp may be
 _VALUES: Final = {SCALAR: "scalar", TENSOR: "tensor", BLOBS: "blobs"}
 
 
@@ -87,6 +88,8 @@ def _time(call: Call, point: Any) -> float:
     """When a point was made, in seconds since the epoch; now if it does not say."""
     if not point.HasField("wall_time"):
         return call.now.timestamp()
+    if not _FIRST <= point.wall_time.seconds <= _LAST:
+        raise Refused("INVALID_ARGUMENT", "wall_time is between the years 1 and 9999")
     return float(point.wall_time.seconds + point.wall_time.nanos / 1e9)
 
 

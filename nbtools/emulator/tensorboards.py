@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from nbtools import removal
-from nbtools.emulator import names, operations, paging, records, wire
+from nbtools.emulator import etags, names, operations, paging, records, wire
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.nouns import RUN, Context
 from nbtools.resources import Resource
@@ -169,7 +169,7 @@ def list_(kind: Kind, call: Call, request: Any) -> Any:
     there = [
         resource
         for resource in call.store.resources.select(kind.type, parent)
-        if resource.create_time is None or resource.create_time <= page.time
+        if page.is_first or (resource.create_time or page.time) <= page.time
     ]
     here, token = page.cut(wire.matching(there, request.filter, request.order_by))
     answer = call.new(f"List{kind.plural}Response", next_page_token=token)
@@ -185,12 +185,7 @@ def _field(kind: Kind) -> str:
 def update(kind: Kind, call: Call, request: Any) -> Any:
     sent = getattr(request, kind.field)
     location, old = find(call, kind, sent.name)
-    if sent.etag and sent.etag != str(old.etag):
-        raise Refused(
-            "ABORTED",
-            f"Specified {kind.type} `etag`: `{sent.etag}` does not match server `etag`: "
-            f"`{old.etag}`",
-        )
+    etags.check(kind.type, old.etag, sent.etag)
     paths = [path for path in request.update_mask.paths if path != "*"]
     fields = paths or [field.name for field, _ in sent.ListFields()]
     fields = [field for field in fields if field not in wire.APART]

@@ -23,7 +23,7 @@ def _set(into: Any, value: Any) -> None:
     elif isinstance(value, bool):
         into.bool_value = value
     elif isinstance(value, int | float):
-        number = float(value)
+        number = _double(value) if isinstance(value, int) else value
         if math.isfinite(number):
             into.number_value = number
         else:
@@ -37,6 +37,14 @@ def _set(into: Any, value: Any) -> None:
         into.list_value.SetInParent()
         for item in value:
             _set(into.list_value.values.add(), item)
+
+
+def _double(number: int) -> float:
+    """What a whole number is on the wire."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def read(struct: Any, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -60,9 +68,8 @@ def _get(value: Any, before: Any) -> Any:
         known = before if isinstance(before, list) and len(before) == len(items) else items
         return [_get(v, b) for v, b in zip(items, known, strict=True)]
     if kind == "number_value":
-        number = value.number_value
-        same = isinstance(before, int) and not isinstance(before, bool) and before == number
-        return before if same else number
+        whole = isinstance(before, int) and not isinstance(before, bool)
+        return before if whole and _double(before) == value.number_value else value.number_value
     if kind == "string_value":
         # what `fill` has made of a number is that number again
         words = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

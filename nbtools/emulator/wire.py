@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from nbtools import filters
+from nbtools.emulator import etags
 from nbtools.emulator.call import Call, Refused
 from nbtools.grammar import ATTRIBUTES
 from nbtools.nouns import stamp
@@ -27,11 +28,19 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 def record(sent: Any) -> dict[str, Any]:
-    """What there is to keep of a message."""
+    """What there is to keep of a message. Raises Refused when it is no JSON: an odd time, say."""
     from google.protobuf import json_format
 
-    values: dict[str, Any] = json_format.MessageToDict(sent, preserving_proto_field_name=True)
-    return {key: value for key, value in values.items() if key not in APART}
+    kept = type(sent)()
+    kept.CopyFrom(sent)
+    for name in APART:
+        if name in kept.DESCRIPTOR.fields_by_name:
+            kept.ClearField(name)
+    try:
+        values: dict[str, Any] = json_format.MessageToDict(kept, preserving_proto_field_name=True)
+    except (ValueError, json_format.Error) as error:
+        raise Refused("INVALID_ARGUMENT", str(error)) from None
+    return values
 
 
 def message(call: Call, found: Resource, location: str) -> Any:
@@ -47,7 +56,7 @@ def message(call: Call, found: Resource, location: str) -> Any:
         if "update_time" in known:
             made.update_time.FromDatetime(found.update_time)
     if "etag" in known:
-        made.etag = str(found.etag)
+        made.etag = etags.text(found.etag)
     return made
 
 

@@ -20,6 +20,7 @@ from nbtools.nouns import moment, stamp
 from nbtools.resources import Resource
 
 API: Final = "notebooks_v2"
+PACKAGE: Final = f"google.cloud.{API}"
 TYPE: Final = "notebooks_v2.Instance"
 #: how long an operation takes.
 TAKES: Final = timedelta(seconds=0.5)
@@ -82,7 +83,7 @@ def message(call: Call, found: Resource, state: str) -> Any:
     """An instance as its message, in that state."""
     from google.protobuf import json_format
 
-    made = call.catalog.message("Instance", API)()
+    made = call.catalog.message("Instance", PACKAGE)()
     json_format.ParseDict(found.record["message"], made)
     made.name = found.name
     made.state = made.DESCRIPTOR.fields_by_name["state"].enum_type.values_by_name[state].number
@@ -164,7 +165,7 @@ def list_(call: Call, request: Any) -> Any:
     there = [r for r in call.store.resources.select(TYPE) if _within(r, location)]
     here, token = page.cut([r for r in there if _settled(r, call.now) != GONE])
     made = [message(call, r, _settled(r, call.now)) for r in here]
-    answer = call.catalog.message("ListInstancesResponse", API)
+    answer = call.catalog.message("ListInstancesResponse", PACKAGE)
     return answer(instances=made, next_page_token=token)
 
 
@@ -196,7 +197,7 @@ def _begin(call: Call, found: Resource, verb: str, changed: Mapping[str, Any]) -
 
 def _operation(call: Call, found: Resource, verb: str, end: datetime) -> Any:
     to = str(found.record["to"])
-    metadata = call.catalog.message("OperationMetadata", API)(
+    metadata = call.catalog.message("OperationMetadata", PACKAGE)(
         target=found.name, verb=verb, api_version="v2"
     )
     response = None if to == GONE else message(call, found, to)
@@ -241,7 +242,7 @@ def update(call: Call, request: Any) -> Any:
 
 def check_upgradability(call: Call, request: Any) -> Any:
     found = find(call, request.notebook_instance)
-    answer = call.catalog.message("CheckInstanceUpgradabilityResponse", API)
+    answer = call.catalog.message("CheckInstanceUpgradabilityResponse", PACKAGE)
     if _version(found) == NEWEST:
         return answer(upgradeable=False, upgrade_info="the newest version is installed")
     return answer(upgradeable=True, upgrade_version=NEWEST, upgrade_image=_image(NEWEST))
@@ -324,4 +325,4 @@ _RPCS: Final[Mapping[str, Handler]] = {
     "RollbackInstance": rollback,
     "DiagnoseInstance": diagnose,
 }
-HANDLERS: Mapping[str, Handler] = {f"{API}/NotebookService.{rpc}": h for rpc, h in _RPCS.items()}
+HANDLERS: Mapping[str, Handler] = {f"{API}.NotebookService.{rpc}": h for rpc, h in _RPCS.items()}

@@ -20,7 +20,8 @@ def test_three_services_and_operations_are_served_whole(known):
                 "MetadataService.",
                 "TensorboardService.",
                 "Operations.",
-                "notebooks_v2/",
+                "Locations.",
+                "notebooks_v2.",
             )
         )
     } - set(HANDLERS)
@@ -43,7 +44,8 @@ def test_every_rpc_has_messages_and_a_route_that_finds_it(known):
     for method in known.methods.values():
         assert method.request.DESCRIPTOR.full_name
         assert method.response.DESCRIPTOR.full_name
-        if method.name.startswith(tuple(catalog.SERVICES)):
+        service = catalog.SERVICES.get(method.name.rpartition(".")[0])
+        if service and service.rest:
             (route,) = method.routes
             path = transcoding._VARIABLE.sub(
                 lambda found: found[2].replace("*", "a1"), route.template
@@ -52,6 +54,17 @@ def test_every_rpc_has_messages_and_a_route_that_finds_it(known):
             assert (found.name, way) == (method.name, route)
             holder = transcoding.request(method, route, path, "", b"{}")
             assert holder.ListFields()
+
+
+def test_another_service_is_a_line(known):
+    """One of another package, as Workbench's is: its routes and those that each service has."""
+    schedule = catalog.SERVICES["ScheduleService"]
+    found = {m.name: m for m in catalog._methods("other.ScheduleService", schedule)}
+    assert found["other.ScheduleService.GetSchedule"].path == (
+        "/google.cloud.aiplatform.v1.ScheduleService/GetSchedule"
+    )
+    assert "Operations.GetOperation" in found
+    assert known.message("Context").DESCRIPTOR.full_name == "google.cloud.aiplatform.v1.Context"
 
 
 def test_one_rpc_streams(known):
@@ -83,7 +96,7 @@ def test_without_workbenchs_client_the_rest_is_served():
 
 
 def test_services_without_rest_have_no_routes_and_their_own_paths(known):
-    method = known.methods["notebooks_v1/ManagedNotebookService.ListRuntimes"]
+    method = known.methods["notebooks_v1.ManagedNotebookService.ListRuntimes"]
     assert method.path == "/google.cloud.notebooks.v1.ManagedNotebookService/ListRuntimes"
     assert method.routes == ()
     assert method.response.DESCRIPTOR.name == "ListRuntimesResponse"

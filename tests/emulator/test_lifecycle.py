@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from cryptography import x509
 
 from nbtools.cli import cli
 from nbtools.emulator import lifecycle
@@ -92,6 +93,29 @@ def test_a_port_that_is_taken_is_said(call, started, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_it_begins_by_itself_as_it_was(call, store_folder):
+    assert call("emulator", "start", "--project", "mine", "--location", "europe-west4").stdout
+    found = lifecycle.running(store_folder)
+    os.kill(found.pid, signal.SIGKILL)
+    try:
+        env = environment(call)
+        assert env["NBTOOLS_VERTEX_PROJECT"] == "mine"
+        assert env["NBTOOLS_VERTEX_LOCATION"] == "europe-west4"
+        assert env["NBTOOLS_VERTEX"] == found.url
+    finally:
+        call("emulator", "stop")
+
+
+def test_without_the_sdk_it_is_said_what_to_install(call, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys; sys.modules['google.cloud.aiplatform_v1'] = None"
+    )
+    done = call("emulator", "start", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert "pip install 'nbtools-workflow[vertex]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_killed_it_has_lost_nothing_that_it_acknowledged(call, started, store_folder):
     ask(f"{started.url}/{PATH}?contextId=exp", {"schemaTitle": "system.Experiment"})
     acknowledged, enough = [], threading.Event()
@@ -138,6 +162,19 @@ def test_a_script_needs_no_change(call, started, store_folder, tmp_path, transpo
     assert done.stdout.splitlines()[-2:] == ["0.25", "5"], done.stderr
     (run,) = Store(store_folder).select(Context, RUN)
     assert run.metadata["_params"] == {"lr": 0.5}
+
+
+def test_keys_are_the_users_own_and_sign_for_this_machine_only(call, started, store_folder):
+    folder = lifecycle.files(store_folder)
+    for name in ("key.pem", "credentials.json"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    made = x509.load_pem_x509_certificate((folder / "certificate.pem").read_bytes())
+    assert made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost"]
+    trusted = (folder / "roots.pem").read_bytes()
+    assert (folder / "certificate.pem").read_bytes() in trusted
+    assert trusted.count(b"BEGIN CERTIFICATE") > 50  # those that gRPC trusts by itself
 
 
 def test_a_program_that_uses_no_vertex_ai_pays_nothing(call, started):

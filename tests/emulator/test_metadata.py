@@ -49,7 +49,7 @@ def test_everything_that_is_said_of_a_record_comes_back(make, clients, kind):
     assert types.Context.to_dict(types.Context(metadata=found.metadata))["metadata"] == metadata
     assert found.create_time == found.update_time
     assert abs((found.create_time - datetime.now(UTC)).total_seconds()) < 60
-    assert found.etag == "1"
+    assert found.etag == "1000000000001"
 
 
 def test_whole_numbers_are_doubles_on_the_wire(make, emulator):
@@ -124,7 +124,7 @@ def test_without_a_mask_what_is_said_is_changed(make, clients):
     found = update(clients, types.Context(name=name, metadata={"a": 5}))
     assert dict(found.metadata) == {"a": 5.0}
     assert (found.description, found.display_name) == ("old", "one")
-    assert found.etag == "2"
+    assert found.etag == "1000000000002"
     assert found.update_time > found.create_time
 
 
@@ -148,7 +148,7 @@ def test_an_etag_that_is_old_stops_an_update(make, clients):
     update(clients, types.Context(name=made.name, metadata={"a": 2}, etag=made.etag))
     with pytest.raises(exceptions.Conflict) as caught:
         update(clients, types.Context(name=made.name, metadata={"a": 3}, etag=made.etag))
-    said = "Specified Context `etag`: `1` does not match server `etag`: `2`"
+    said = "Specified Context `etag`: `1000000000001` does not match server `etag`: `1000000000002`"
     assert said in caught.value.message
     assert clients.metadata.get_context(name=made.name).metadata["a"] == 2
 
@@ -176,7 +176,11 @@ def test_states_are_the_clients_own(make, clients):
 
 def test_whole_numbers_of_our_runs_survive_an_update_of_theirs(clients, emulator):
     now = datetime.now(UTC)
-    ours = {"_experiment": "e", "_state": "RUNNING", "_params": {"n": 3, "deep": [1, {"m": 2}]}}
+    ours = {
+        "_experiment": "e",
+        "_state": "RUNNING",
+        "_params": {"n": 3, "deep": [1, {"m": 2}], "big": 2**60 + 1},
+    }
     ours["_metrics"] = {"loss": math.nan, "up": math.inf}
     run = Context(name="e-r", schema_title=RUN, display_name="r", metadata=ours)
     emulator.store.add(run, now)
@@ -185,7 +189,7 @@ def test_whole_numbers_of_our_runs_survive_an_update_of_theirs(clients, emulator
     found.metadata["_params"]["more"] = 1.5
     update(clients, found)
     kept = emulator.store.get(Context, "e-r").metadata
-    assert kept["_params"] == {"n": 3, "deep": [1, {"m": 2}], "more": 1.5}
+    assert kept["_params"] == {"n": 3, "deep": [1, {"m": 2}], "big": 2**60 + 1, "more": 1.5}
     assert isinstance(kept["_params"]["n"], int)
     assert isinstance(kept["_params"]["deep"][1]["m"], int)
     assert math.isnan(kept["_metrics"]["loss"])

@@ -1,4 +1,4 @@
-"""Long-running operations, which have ended when they are answered, and are remembered."""
+"""What every service has besides: long-running operations, and locations."""
 
 import pytest
 from google.api_core import exceptions
@@ -45,3 +45,14 @@ def test_an_operation_is_forgotten_when_it_is_deleted(client, operation):
         client.get_operation({"name": operation.name})
     with pytest.raises(exceptions.NotFound):
         client.cancel_operation(operations_pb2.CancelOperationRequest(name=operation.name))
+
+
+def test_locations_are_the_regions_that_the_sdk_takes(client):
+    listed = client.list_locations({"name": "projects/test"}).locations
+    assert "us-central1" in [location.location_id for location in listed]
+    one = client.get_location({"name": "projects/test/locations/us-central1"})
+    assert one in listed
+    with pytest.raises(exceptions.NotFound):
+        client.get_location({"name": "projects/test/locations/mars-east1"})
+    with pytest.raises(exceptions.MethodNotImplemented):
+        client.list_locations({"name": "projects/test", "filter": "x=1"})

@@ -37,7 +37,7 @@ def test_a_resource_is_made_and_read_as_google_says_it(ask):
     assert status == 200
     assert made["name"] == f"{PATH[4:]}/exp"
     assert made["createTime"].endswith("Z")
-    assert made["etag"] == "1"
+    assert made["etag"] == "1000000000001"
     assert ask("GET", f"{PATH}/exp") == (200, made)
     _, listed = ask("GET", f"{PATH}?filter=display_name%3D%22e%22&pageSize=5&$alt=json")
     assert listed == {"contexts": [made]}
@@ -180,6 +180,38 @@ def test_fifty_clients_at_once_lose_nothing(ask, emulator):
         thread.join()
     assert failures == []
     assert len(emulator.store.select(Context, RUN)) == 500
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"GET /%ff%00?%ff=%00 HTTP/1.1\r\nHost: \xff\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\nshort",
+        b"OPTIONS * HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_harms_nobody(ask, emulator, capfd, sent):
+    with socket.create_connection(("127.0.0.1", emulator.http.port), 30) as one:
+        one.sendall(sent)
+        one.shutdown(socket.SHUT_WR)
+        answer = one.makefile("rb").read()
+    status = answer.partition(b"\r\n")[0]
+    assert b" 200 " not in status
+    assert b" 500 " not in status
+    assert "Traceback" not in capfd.readouterr().err
+    assert ask("GET", "/")[0] == 200
+
+
+def test_an_odd_path_is_refused(ask):
+    for path in (f"{PATH}/%2e%2e%2f", f"{PATH}/%ff", "/v1/projects/p//x", "/%7B%7D", "/v1:x:y"):
+        assert ask("GET", path)[0] in (400, 404, 501)
 
 
 def test_who_insists_on_signing_in_gets_a_token(ask):

@@ -1,5 +1,8 @@
 """The SDK as its users know it: every call of its Experiments, over REST and over gRPC."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from google.api_core import exceptions
 
@@ -175,6 +178,44 @@ def test_contexts_are_nested_by_hand(aiplatform):
     assert context.get("inner").metadata == {"k": 1, "l": 2}
 
 
+def test_two_handles_of_a_context_do_not_undo_each_other(connect):
+    """Over gRPC the SDK tries again; over REST it never sees what has happened."""
+    aiplatform = connect("grpc")
+    first = aiplatform.metadata.context.Context.create(
+        "system.Pipeline", display_name="c", resource_id="c"
+    )
+    second = aiplatform.metadata.context.Context.get("c")
+    for number in range(12):  # past an etag that is longer, if etags grew
+        first.update(metadata={f"a{number}": 1})
+        second.update(metadata={f"b{number}": 1})
+    assert len(aiplatform.metadata.context.Context.get("c").metadata) == 24
+    connect("rest")
+    fresh = aiplatform.metadata.context.Context.get("c")
+    stale = aiplatform.metadata.context.Context.get("c")
+    fresh.update(metadata={"last": 1})
+    with pytest.raises(exceptions.Conflict, match="does not match server `etag`"):
+        stale.update(metadata={"lost": 1})
+
+
+def test_fifty_clients_at_once_over_grpc(connect, emulator):
+    aiplatform = connect("grpc")
+    client = aiplatform.utils.MetadataClientWithOverride
+    own = aiplatform.initializer.global_config.create_client(client)
+    parent = "projects/test/locations/us-central1/metadataStores/default"
+
+    def work(number):
+        for step in range(4):
+            sent = {"schema_title": "system.Dataset", "metadata": {"n": number}}
+            made = own.create_artifact(
+                parent=parent, artifact=sent, artifact_id=f"a{number}-{step}"
+            )
+            assert own.get_artifact(name=made.name).metadata["n"] == number
+
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(work, range(50)))
+    assert len(emulator.store.select(Artifact)) == 200
+
+
 # -- one graph ---------------------------------------------------------------------------
 
 
@@ -194,6 +235,7 @@ def test_what_the_sdk_logs_is_ours(experiment, emulator, call):
     shown = call("runs", "show", "one")
     assert "accuracy=0.9" in shown.stdout
     assert "1 → 0.5  (3 steps)" in shown.stdout
+    assert "exp-one-tb-run  google.VertexTensorboardRun" in shown.stdout
     assert "one" in call("runs", "list").stdout
 
 
@@ -253,6 +295,30 @@ def test_jobs_and_their_files_are_the_sdks_executions_and_artifacts(
     assert execution.state.name == "COMPLETE"
     inputs = [a.schema_title for a in execution.get_input_artifacts()]
     assert "nbtools.Notebook" in inputs
+
+
+def test_executions_of_the_sdk_are_no_jobs_whatever_their_schema(
+    aiplatform, call, make_notebook, emulator
+):
+    notebook = make_notebook("train.ipynb", "1")
+    assert call("run", notebook, "--experiment", "jobs").returncode == 0
+    with aiplatform.start_execution(
+        schema_title="system.ContainerExecution", display_name="theirs", metadata={"state": 5}
+    ) as theirs:
+        pass
+    jobs = json.loads(call("jobs", "list", "--json").stdout)
+    assert len(jobs) == 1
+    (ours,) = (e for e in aiplatform.Execution.list() if e.name == jobs[0]["name"])
+    assert call("lineage", "show", "last").returncode == 0
+    assert call("store", "check").returncode == 0
+    with pytest.raises(exceptions.GoogleAPIError, match="is a job of nbtools"):
+        ours.update(state=aiplatform.gapic.Execution.State.FAILED)
+    with pytest.raises(exceptions.GoogleAPIError, match="is a job of nbtools"):
+        ours.update(metadata={"notebook": 5})
+    ours.update(description="checked")
+    assert call("jobs", "show", "last").returncode == 0
+    assert aiplatform.Execution.get(ours.name).description == "checked"
+    theirs.update(state=aiplatform.gapic.Execution.State.FAILED)
 
 
 def test_a_run_that_is_deleted_by_us_is_gone_for_the_sdk(aiplatform, call, emulator):

@@ -112,9 +112,9 @@ def test_an_update_changes_what_its_mask_says(clients, board, experiment, run):
     found = client.update_tensorboard_run(
         tensorboard_run=sent, update_mask=field_mask_pb2.FieldMask(paths=["description"])
     )
-    assert (found.display_name, found.description, found.etag) == ("Run 1", "d", "2")
-    with pytest.raises(exceptions.Conflict, match="does not match server `etag`: `2`"):
-        sent.etag = "1"
+    assert (found.display_name, found.description, found.etag) == ("Run 1", "d", "1000000000002")
+    with pytest.raises(exceptions.Conflict, match="does not match server `etag`: `1000000000002`"):
+        sent.etag = run.etag
         client.update_tensorboard_run(
             tensorboard_run=sent, update_mask=field_mask_pb2.FieldMask(paths=["description"])
         )
