@@ -17,7 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {
         "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
-        "cron", "duration", "schedule", "placeholders", "due",
+        "cron", "duration", "schedule", "placeholders", "due", "yaml_file",
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
@@ -41,6 +41,7 @@ LAYERS = [
         "graph", "layout", "drawing", "picture", "openlineage", "executions", "inputs",
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit",
+        "workbench",
     },
     {"git", "emulator"},
     {"cli", "command"},
@@ -103,10 +104,11 @@ def test_third_party_packages_are_imported_when_used(path):
     assert found <= THIRD_PARTY_AT_TOP.get(noun(path), set())
 
 
-def test_googles_packages_are_imported_in_the_emulator_only():
+def test_googles_packages_are_imported_in_the_emulator_and_one_client_only():
     of = ("google", "grpc", "cryptography")
-    found = {noun(path) for path in SOURCES for m in imports(path) if m.partition(".")[0] in of}
-    assert found == {"emulator"}
+    found = {path for path in SOURCES for m in imports(path) if m.partition(".")[0] in of}
+    assert {noun(path) for path in found} == {"emulator", "workbench"}
+    assert {path.name for path in found if noun(path) == "workbench"} == {"client.py"}
 
 
 def test_nothing_but_its_command_imports_the_emulator():

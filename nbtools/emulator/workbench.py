@@ -18,6 +18,7 @@ from nbtools.emulator import names, operations, paging, records
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.nouns import moment, stamp
 from nbtools.resources import Resource
+from nbtools.workbench.spec import RESERVED
 
 API: Final = "notebooks_v2"
 PACKAGE: Final = f"google.cloud.{API}"
@@ -26,7 +27,6 @@ TYPE: Final = "notebooks_v2.Instance"
 TAKES: Final = timedelta(seconds=0.5)
 #: the image that upgrades lead to.
 NEWEST: Final = "v20260901"
-RESERVED: Final = ("proxy-mode", "service-account-mode", "framework")
 _ID: Final = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 #: fields that UpdateInstance changes: in every state, and in a stopped instance.
 _ANYTIME: Final = ("labels", "gce_setup.metadata")
