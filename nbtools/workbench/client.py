@@ -59,6 +59,9 @@ def send(request: Request, endpoint: Endpoint, *, wait: bool = True) -> Any:
         raise _said(error) from None
     except exceptions.RetryError as error:
         raise RequestError(f"{request.host} does not answer: {error.cause}") from None
+    except OSError as error:  # what REST's transport says when there is no way there
+        where = endpoint.rest or request.host
+        raise RequestError(f"{where} cannot be reached: {_line(error)}") from None
     except auth.GoogleAuthError as error:
         raise RequestError(
             f"no credentials: gcloud auth application-default login ({_line(error)})"
@@ -97,7 +100,8 @@ def _json(message: Any) -> Any:
 
 def _said(error: Any) -> NbtoolsError:
     """Google's error in ours."""
-    said, status = _line(error.message), getattr(error, "grpc_status_code", None)
+    said = re.sub(r"^[A-Z]+ https?://\S+: ", "", _line(error.message))  # REST's own preface
+    status = getattr(error, "grpc_status_code", None)
     word = status.name if status is not None else ""
     for detail in getattr(error, "errors", ()) or ():
         if isinstance(detail, dict):  # REST maps several words to one class

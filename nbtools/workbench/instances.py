@@ -83,10 +83,10 @@ def update(name: str, changes: Mapping[str, Any], instance: Mapping[str, Any]) -
         made["metadata"] = _joined(before, setup["metadata"])
         if specs.IDLE in setup["metadata"]:  # empty means never; none at all, the default
             made["metadata"][specs.IDLE] = setup["metadata"][specs.IDLE]
-        mask.append("gce_setup.metadata")
+        mask.append("gceSetup.metadata")
     if "machineType" in setup:
         made["machineType"] = setup["machineType"]
-        mask.append("gce_setup.machine_type")
+        mask.append("gceSetup.machineType")
     if made:
         body["gceSetup"] = made
     if "labels" in new:

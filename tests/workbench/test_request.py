@@ -1,0 +1,45 @@
+"""What --dry-run shows is what Google's client would send."""
+
+from nbtools.workbench.request import RPCS, Request
+
+
+def test_every_route_is_that_of_the_installed_client():
+    from nbtools.emulator import catalog
+    from nbtools.emulator.transcoding import _VARIABLE
+
+    known = catalog.load().methods
+    assert set(RPCS) <= set(known)
+    compared = 0
+    for name, (verb, path, body) in RPCS.items():
+        for route in known[name].routes:  # notebooks_v1's client knows no REST
+            plain = _VARIABLE.sub(lambda found: f"{{{found[1]}}}", route.template)
+            camel = plain.replace("notebook_instance", "notebookInstance")
+            field = "".join(w.title() if i else w for i, w in enumerate(route.body.split("_")))
+            assert (verb, path, body) == (route.verb, camel, field), name
+            compared += 1
+    assert compared == len(RPCS) - 2
+
+
+def test_fields_go_into_path_query_and_body():
+    update = Request(
+        "notebooks_v2.NotebookService.UpdateInstance",
+        {"instance": {"name": "projects/p/locations/l/instances/i", "labels": {"a": "b"}},
+         "updateMask": "labels"},
+    )  # fmt: skip
+    assert update.record() == {
+        "method": "PATCH",
+        "url": "https://notebooks.googleapis.com/v2/projects/p/locations/l/instances/i",
+        "query": {"updateMask": "labels"},
+        "body": {"labels": {"a": "b"}},
+    }
+    assert update.fields["instance"]["name"]  # what is shown is not taken from what is sent
+    start = Request("notebooks_v2.NotebookService.StartInstance", {"name": "projects/p/x"})
+    assert start.record()["body"] == {}
+    listed = Request(
+        "NotebookService.ListNotebookRuntimeTemplates", {"parent": "projects/p/locations/eu-west1"}
+    )
+    assert listed.record() == {
+        "method": "GET",
+        "url": "https://eu-west1-aiplatform.googleapis.com/v1/projects/p/locations/eu-west1/"
+        "notebookRuntimeTemplates",
+    }

@@ -1,0 +1,229 @@
+"""Instances as people write them, also people who mean no good."""
+
+import json
+
+import pytest
+
+from nbtools.errors import RequestError
+from nbtools.workbench import instances, spec
+from nbtools.workbench.request import Place
+
+HERE = Place("lab", "us-central1-a")
+
+
+def body(**said):
+    return instances.create(spec.checked({"name": "desk", **said}), HERE).record()["body"]
+
+
+def test_each_word_becomes_the_field_of_the_reference():
+    made = body(
+        machine_type="n1-standard-8",
+        accelerator={"type": "NVIDIA_TESLA_T4", "count": 2, "install_driver": True},
+        boot_disk={"size_gb": 150, "type": "PD_SSD"},
+        data_disk={"kms_key": "projects/p/locations/l/keyRings/r/cryptoKeys/k"},
+        network={"network": "lab", "subnet": "lab-central", "public_ip": False, "tags": ["nb"]},
+        shielded={"secure_boot": True},
+        service_account="bot@lab.iam.gserviceaccount.com",
+        scopes=["https://www.googleapis.com/auth/cloud-platform"],
+        idle_shutdown="90m",
+        post_startup_script="gs://b/s.sh",
+        proxy=False,
+        labels={"team": "vision"},
+        metadata={"notebook-disable-root": True, "answer": 42},
+    )
+    assert made == {
+        "gceSetup": {
+            "machineType": "n1-standard-8",
+            "acceleratorConfigs": [{"type": "NVIDIA_TESLA_T4", "coreCount": "2"}],
+            "gpuDriverConfig": {"enableGpuDriver": True},
+            "bootDisk": {"diskType": "PD_SSD", "diskSizeGb": "150"},
+            "dataDisks": [
+                {
+                    "kmsKey": "projects/p/locations/l/keyRings/r/cryptoKeys/k",
+                    "diskEncryption": "CMEK",
+                }
+            ],
+            "networkInterfaces": [
+                {
+                    "network": "projects/lab/global/networks/lab",
+                    "subnet": "projects/lab/regions/us-central1/subnetworks/lab-central",
+                }
+            ],
+            "disablePublicIp": True,
+            "tags": ["nb"],
+            "shieldedInstanceConfig": {"enableSecureBoot": True},
+            "serviceAccounts": [
+                {
+                    "email": "bot@lab.iam.gserviceaccount.com",
+                    "scopes": ["https://www.googleapis.com/auth/cloud-platform"],
+                }
+            ],
+            "metadata": {
+                "notebook-disable-root": "true",
+                "answer": "42",
+                "idle-timeout-seconds": "5400",
+                "post-startup-script": "gs://b/s.sh",
+            },
+        },
+        "disableProxyAccess": True,
+        "labels": {"team": "vision"},
+    }
+
+
+def test_what_is_sent_is_what_googles_client_understands():
+    from google.cloud import notebooks_v2
+
+    made = body(
+        owner="a@b.org", image={"project": "p", "family": "f"}, data_disk={"size_gb": 20},
+        accelerator={"type": "NVIDIA_L4"}, network={"nic_type": "GVNIC", "ip_forwarding": True},
+    )  # fmt: skip
+    found = notebooks_v2.Instance.from_json(json.dumps(made))
+    assert list(found.instance_owners) == ["a@b.org"]
+    assert found.gce_setup.data_disks[0].disk_size_gb == 20
+    assert found.gce_setup.accelerator_configs[0].core_count == 1
+    assert found.gce_setup.network_interfaces[0].nic_type.name == "GVNIC"
+
+
+def test_the_schema_has_the_accelerators_and_disks_of_the_installed_client():
+    from google.cloud import notebooks_v2
+
+    rules = json.loads(spec.SCHEMA.read_text())
+    kinds = notebooks_v2.AcceleratorConfig.AcceleratorType
+    assert set(rules["properties"]["accelerator"]["properties"]["type"]["enum"]) == {
+        kind.name for kind in kinds if kind
+    }
+    assert set(rules["$defs"]["disk"]["properties"]["type"]["enum"]) == {
+        kind.name for kind in notebooks_v2.DiskType if kind
+    }
+
+
+def test_never_is_empty_and_nothing_said_is_the_services_default():
+    assert body(idle_shutdown=False)["gceSetup"]["metadata"] == {"idle-timeout-seconds": ""}
+    assert "metadata" not in body()["gceSetup"]
+
+
+@pytest.mark.parametrize("key", ["proxy-mode", "service-account-mode", "framework", "proxy-url"])
+def test_reserved_metadata_is_refused_with_what_to_say_instead(key):
+    with pytest.raises(RequestError, match=f"^instance: metadata.{key} is reserved, .*: .+"):
+        spec.checked({"name": "desk", "metadata": {key: "x"}})
+
+
+@pytest.mark.parametrize(
+    "said, wrong",
+    [
+        ({"name": "Desk"}, "name: 'Desk' does not match"),
+        ({"location": "us-central1"}, "location: 'us-central1' does not match"),
+        ({"machine_type": "n1; rm -rf /"}, "machine_type: "),
+        ({"accelerator": {"type": "NVIDIA_TESLA_K80"}}, "accelerator.type: "),
+        ({"accelerator": {"count": 1}}, "accelerator: 'type' is a required property"),
+        ({"image": {"project": "p"}}, "image: "),
+        ({"data_disk": {"size_gb": 64_001}}, "data_disk.size_gb: 64001 is greater"),
+        ({"data_disk": {"size_gb": True}}, "data_disk.size_gb: True is not of type"),
+        ({"post_startup_script": "https://x/y"}, "post_startup_script: "),
+        ({"labels": {"Team": "x"}}, "labels: 'Team' does not match"),
+        ({"metadata": {"a b": "c"}}, "metadata: 'a b' does not match"),
+        ({"metadata": {"a": {"b": 1}}}, "metadata.a: "),
+        ({"idle_shutdown": "soon"}, "idle_shutdown: 'soon' is no duration"),
+        ({"idle_shutdown": "0s"}, "idle_shutdown: 0s is no time to wait"),
+        ({"idle_shutdown": 0}, "idle_shutdown: "),
+        ({"owner": "everybody"}, "owner: 'everybody' does not match"),
+        ({"scopes": ["x"]}, "scopes without a service_account"),
+        ({"gpu": 1}, "Additional properties are not allowed"),
+        ({"image": {"project": "p", "family": "f"}, "container": {"repository": "a/b"}}, "exclude"),
+        ({"idle_shutdown": "1h", "metadata": {"idle-timeout-seconds": 5}}, "say the same thing"),
+    ],
+)
+def test_what_cannot_be_is_said_by_its_place(said, wrong):
+    with pytest.raises(RequestError) as caught:
+        spec.checked({"name": "desk", **said})
+    assert str(caught.value).startswith("instance: ")
+    assert wrong in str(caught.value)
+
+
+def test_all_faults_are_said_at_once():
+    with pytest.raises(RequestError) as caught:
+        spec.checked({"name": "X", "machine_type": 4})
+    assert len(str(caught.value).splitlines()) == 2
+
+
+BOMB = "a: &a [x, x]\n" + "\n".join(
+    f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 9)}]" for i in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (BOMB, "has YAML aliases"),
+        ("name: &n [*n]", "has YAML aliases"),
+        ("!!python/object/apply:os.system ['touch pwned']", "is not YAML"),
+        ("name: [", "is not YAML"),
+        ("name: \x00", "is not YAML"),
+        ("- a\n- b", "is no instance"),
+        ("", "is no instance"),
+        ("[" * 5_000, "is not YAML"),
+    ],
+)
+def test_hostile_yaml_is_one_sentence(tmp_path, text, said):
+    path = tmp_path / "desk.yaml"
+    path.write_text(text)
+    with pytest.raises(RequestError) as caught:
+        spec.read(path)
+    assert str(caught.value).startswith(str(path))
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_file_that_is_no_text_or_is_not_there(tmp_path):
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00n")
+    with pytest.raises(RequestError, match="is not YAML"):
+        spec.read(tmp_path / "bytes")
+    with pytest.raises(RequestError, match="cannot read .*none: No such file"):
+        spec.read(tmp_path / "none")
+
+
+def test_flags_come_on_top_and_what_they_do_not_say_stays():
+    made = spec.merged(
+        {"name": "a", "network": {"network": "n", "public_ip": False}, "labels": {"x": "1"}},
+        {"name": "b", "network": {"network": "m"}},
+    )
+    assert made == {
+        "name": "b", "network": {"network": "m", "public_ip": False}, "labels": {"x": "1"},
+    }  # fmt: skip
+
+
+def test_an_instance_is_in_a_zone_of_a_project():
+    with pytest.raises(RequestError, match="us-central1 is a region, and an instance is in a zone"):
+        instances.create({"name": "desk"}, Place("lab", "us-central1"))
+    with pytest.raises(RequestError, match="which project"):
+        instances.create({"name": "desk"}, Place("", "us-central1-a"))
+    with pytest.raises(RequestError, match="which location"):
+        instances.create({"name": "desk"}, Place("lab", ""))
+    with pytest.raises(RequestError, match=r"'\.\./x' is no name"):
+        HERE.name("../x")
+
+
+def test_a_change_keeps_what_it_does_not_name():
+    now = {
+        "gceSetup": {"metadata": {"a": "1", "proxy-mode": "mail", "idle-timeout-seconds": "60"}},
+        "labels": {"team": "x", "old": "y"},
+    }
+    changes = {"metadata": {"a": "", "b": "2"}, "idle_shutdown": False, "labels": {"old": ""}}
+    made = instances.update(HERE.name("desk"), changes, now).record()
+    assert made["query"] == {"updateMask": "gceSetup.metadata,labels"}
+    assert made["body"] == {
+        "gceSetup": {"metadata": {"proxy-mode": "mail", "idle-timeout-seconds": "", "b": "2"}},
+        "labels": {"team": "x"},
+    }
+    with pytest.raises(RequestError, match="nothing to change"):
+        instances.update(HERE.name("desk"), {}, now)
+
+
+def test_an_address_is_of_an_active_instance_with_a_proxy():
+    there = {"name": HERE.name("desk"), "state": "ACTIVE", "proxyUri": "x.example.com"}
+    assert instances.address(there) == "https://x.example.com"
+    with pytest.raises(RequestError, match="desk is STOPPED: .* start desk"):
+        instances.address({**there, "state": "STOPPED"})
+    with pytest.raises(RequestError, match="gcloud compute ssh"):
+        instances.address({**there, "disableProxyAccess": True})
