@@ -53,7 +53,7 @@ class Migration:
         delete = ["gcloud", "notebooks", old, "delete", self.id, "--project", project,
                   "--location", location]  # fmt: skip
         return [
-            f"# in a terminal of {self.id}: its files go to a bucket",
+            f"# in a terminal of the old {self.id}: its files go to a bucket",
             f"gcloud storage rsync --recursive /home/jupyter {shlex.quote(backup)}",
             "# anywhere: the new instance",
             shlex.join(
@@ -69,7 +69,7 @@ class Migration:
                 ]
             ),
             shlex.join(["nbtools", "workbench", "access", new, *at]),
-            f"# in a terminal of {new}: its files come back",
+            f"# in a terminal of the new {new}: its files come back",
             f"gcloud storage rsync --recursive {shlex.quote(backup)} /home/jupyter",
             "# when all is there:",
             f"# {shlex.join(delete)}",

@@ -15,6 +15,7 @@ from typing import Final
 from nbtools.doctor import Finding
 from nbtools.errors import NbtoolsError, RequestError
 from nbtools.settings import FOLDER, Settings
+from nbtools.store import Store
 from nbtools.workbench import client, instances, spec
 from nbtools.workbench.request import Place
 
@@ -145,13 +146,7 @@ def _store(folder: Path, settings: Settings) -> Finding:
     if "[tool.nbtools]" in found.store_reason:
         return Finding("store", f"{found.store}: {found.store_reason}")
     there = place.is_dir()
-    place.mkdir(exist_ok=True)
-    if _run(["git", "check-ignore", "--quiet", f"{FOLDER}/x"], folder).returncode == 1:
-        done = _run(["git", "rev-parse", "--git-path", "info/exclude"], folder)
-        exclude = folder / done.stdout.strip()
-        exclude.parent.mkdir(parents=True, exist_ok=True)
-        with exclude.open("a", encoding="utf-8") as file:
-            file.write(f"{FOLDER}/\n")
+    Store(place).close()  # makes it, with a line that has git ignore it
     return Finding("store", f"{place} is there" if there else f"{place}, which git ignores")
 
 
