@@ -26,11 +26,18 @@ for step in range(1, 4):
     nbtools.report(step, lr * step)
 nbtools.log_metrics({"score": lr * 3, "width_seen": width})
 """
+WAIT = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.1)"
 
 
 @pytest.fixture
 def notebook(make_notebook):
     return make_notebook("work.ipynb", WORK, "done = True", parameters=PARAMETERS)
+
+
+@pytest.fixture
+def waiting_notebook(make_notebook):
+    """Goes on when there is a file `go` beside it."""
+    return make_notebook("work.ipynb", WAIT, WORK, parameters=PARAMETERS)
 
 
 def trials(call, name="last"):
@@ -257,11 +264,9 @@ def test_killed_again_and_again_it_loses_no_trial_and_doubles_none(
     assert all(by[number]["job"] == job for number, job in finished.items())
 
 
-def test_ctrl_c_cancels_what_is_at_work_and_says_how_to_go_on(call, notebook, store_folder):
-    process = command(store_folder, notebook, "lr=1,2,3", "-j", 1, "-p", "pause", 2, *MAXIMIZE)
-    until(lambda: any(t["state"] == "RUNNING" for t in trials(call)[1].values())
-          if call("sweep", "status").returncode == 0 else False)  # fmt: skip
-    until(lambda: jobs_of(call)[0]["cell"] == 3)
+def test_ctrl_c_cancels_what_is_at_work_and_says_how_to_go_on(call, waiting_notebook, store_folder):
+    process = command(store_folder, waiting_notebook, "lr=1,2,3", "-j", 1, *MAXIMIZE)
+    until(lambda: any(job["cell"] == 3 for job in jobs_of(call)))
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
@@ -272,11 +277,9 @@ def test_ctrl_c_cancels_what_is_at_work_and_says_how_to_go_on(call, notebook, st
 
 
 def test_cancel_reaches_the_sweep_of_another_process_and_resume_goes_on(
-    call, make_notebook, store_folder, tmp_path
+    call, waiting_notebook, store_folder, tmp_path
 ):
-    wait = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.1)"
-    notebook = make_notebook("work.ipynb", wait, WORK, parameters=PARAMETERS)
-    process = command(store_folder, notebook, "lr=1,2,3", "-j", 2, *MAXIMIZE)
+    process = command(store_folder, waiting_notebook, "lr=1,2,3", "-j", 2, *MAXIMIZE)
     until(lambda: call("sweep", "status").returncode == 0 and jobs_of(call))
     busy = call("sweep", "resume")
     assert busy.returncode == 2
@@ -296,13 +299,14 @@ def test_cancel_reaches_the_sweep_of_another_process_and_resume_goes_on(
 
 
 def test_a_notebook_that_has_changed_is_not_gone_on_with_unasked(
-    call, notebook, make_notebook, store_folder
+    call, waiting_notebook, make_notebook, store_folder, tmp_path
 ):
-    process = command(store_folder, notebook, "lr=1,2", "-j", 1, "-p", "pause", 1, *MAXIMIZE)
+    process = command(store_folder, waiting_notebook, "lr=1,2", "-j", 1, *MAXIMIZE)
     until(lambda: call("sweep", "status").returncode == 0 and jobs_of(call))
     process.kill()
     process.wait()
     make_notebook("work.ipynb", WORK, "done = False", parameters=PARAMETERS)
+    (tmp_path / "go").touch()
     refused = call("sweep", "resume")
     assert refused.returncode == 2
     assert "work.ipynb has changed since sweep work-sweep-1 began" in refused.stderr
