@@ -67,7 +67,7 @@ def test_a_schedule_from_its_creation_to_its_end(call, service, make_notebook):
     assert "ACTIVE" in call("schedule", "resume", "nightly").stdout
     assert call("schedule", "delete", "nightly").stdout == "deleted nightly\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0
     assert call("service", "status").returncode == 1
 
 
@@ -108,7 +108,7 @@ def test_a_service_that_is_stopped_leaves_its_job_to_the_next(
         j["state"] == "RUNNING" for j in json.loads(call("jobs", "list", "--json").stdout)
     ))  # fmt: skip
     first.send_signal(signal.SIGTERM)
-    assert first.wait(30) == 0
+    assert first.wait(90) == 0
     assert json.loads(call("schedule", "history", "slow", "--json").stdout)[0]["state"] == "STARTED"
     service()
     until(lambda: (

@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 
 from nbtools.errors import MissingDependency, RequestError
-from nbtools.journal import Journal
+from nbtools.journal import SUFFIX, Journal
 from nbtools.mirror import MirroredRun, MirrorWarning
 from nbtools.mirroring import Feeder, Mirroring
 from nbtools.nouns import utc_now
@@ -683,6 +683,13 @@ def test_a_mirror_that_there_is_not_is_refused_at_once(store_folder):
         Session(store_folder, "nowhere:Mirror", run="two")
     with pytest.raises(RequestError, match="cannot be made.*projekt"):
         Session(store_folder, "wandb", {"projekt": "x"}, run="three")
+    assert kept(store_folder) == []
+
+
+def test_what_is_sent_by_another_while_push_looks_around_is_passed_over(store_folder):
+    folder = store_folder / "mirrors" / "tensorboard"
+    folder.mkdir(parents=True)
+    (folder / f"gone{SUFFIX}.json").symlink_to("nowhere")  # listed, and no longer there
     assert kept(store_folder) == []
 
 
