@@ -164,11 +164,16 @@ class Sweep:
             store.associate(self.name, artifact=artifact.name)
         return path
 
+    def _repr_html_(self) -> str:
+        from nbtools.sweep_page import content
+
+        return f'<div style="max-width: 60rem">{content(self)}</div>'
+
     def resume(
         self, *, parallel: int = 0, changed: bool = False, notice: Notice | None = None
     ) -> Sweep:
         """Go on with what is left, and return when all is done. What has ended is not done
-        again, but for what was cancelled; what is at work is waited for.
+        again, but for what was cancelled, or killed; what is at work is waited for.
 
         `changed` takes the notebook though it has changed since. Raises StateError when it
         has, or when the sweep is being carried out already, or is complete.

@@ -95,6 +95,9 @@ def test_the_library_returns_the_sweep(store_folder, notebook):
     assert frame["param.lr"].is_unique
     assert frame["score"].tolist() == (frame["param.lr"] * 3).tolist()
     assert done.best.value == frame["score"].min()
+    shown = done._repr_html_()  # as the last line of a cell
+    assert shown.count("<svg") == 2
+    assert all(f"<td>{run}</td>" in shown for run in frame["run_name"])
     assert (done.state, done.name, repr(nbtools.Sweep())) == ("COMPLETE", "mine", "Sweep('mine')")
     assert set(nbtools.get_experiment_df("exp")["param.width"]) == {7}
     for again in (done.resume, done.cancel):
@@ -296,6 +299,29 @@ def test_cancel_reaches_the_sweep_of_another_process_and_resume_goes_on(
     assert found["state"] == "COMPLETE"
     assert {t["state"] for t in by.values()} == {"COMPLETE"}
     assert sorted(by) == [1, 2, 3]
+
+
+def test_what_was_killed_with_its_sweep_is_done_again(
+    call, waiting_notebook, store_folder, tmp_path
+):
+    """As when the machine goes down: nothing is left at work."""
+    process = command(store_folder, waiting_notebook, "lr=1,2", "-j", 1, *MAXIMIZE)
+    until(lambda: any(job["cell"] == 3 for job in jobs_of(call)))
+    process.kill()
+    process.wait()
+    (job,) = jobs_of(call)
+    runner = json.loads((Path(job["folder"]) / "lock").read_text())["pid"]
+    os.kill(runner, signal.SIGKILL)
+    until(lambda: jobs_of(call)[0]["state"] == "FAILED")
+    assert "its process died" in trials(call)[1][1]["error"]
+    (tmp_path / "go").touch()
+    assert call("sweep", "resume").returncode == 0
+    found, by = trials(call)
+    assert found["state"] == "COMPLETE"
+    assert [(by[n]["state"], by[n]["attempt"]) for n in (1, 2)] == [
+        ("COMPLETE", 2),
+        ("COMPLETE", 1),
+    ]
 
 
 def test_a_notebook_that_has_changed_is_not_gone_on_with_unasked(
