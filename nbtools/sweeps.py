@@ -309,7 +309,9 @@ def begin(jobs: Jobs, design: Design, name: str = "") -> Sweep:
     if design.objective and not asked.allow_unknown:
         objective.check(design.objective, notebook, _reported(jobs, experiment))
     if design.search == "tpe":
-        registry.need("optuna")  # says what to install
+        from nbtools.tpe import need_optuna
+
+        need_optuna()
     design = replace(design, request=replace(design.request, experiment=experiment))
     if name and slug(name) != name:
         raise RequestError(

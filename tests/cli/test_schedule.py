@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,7 +46,8 @@ def test_a_schedule_from_its_creation_to_its_end(call, service, make_notebook):
     what = ["nightly", "0 2 * * *", "train.ipynb", "--tz", "Europe/Berlin", *params]
     made = call("schedule", "create", *what)
     assert made.returncode == 0, made.stderr
-    assert made.stdout.count(" 02:00:00 CE") == 5
+    times = re.findall(r" 0[23]:00:00 CES?T", made.stdout)  # 03:00 on the day that has no 02:00
+    assert len(times) == 5
     assert "no service runs" in made.stderr
     assert call("schedule", "run-now", "nightly").returncode == 0
     process = service("-j", "2")
