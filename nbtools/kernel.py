@@ -18,7 +18,6 @@ import zmq
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_async
-from nbclient.exceptions import CellTimeoutError
 from traitlets import default
 
 from nbtools.kernels.fork import ended
@@ -197,6 +196,8 @@ class Kernel(Screen):
         finally:
             task_poll_kernel_alive.cancel()
         if not shown.done():
+            from nbclient.exceptions import CellTimeoutError
+
             raise CellTimeoutError.error_from_timeout_and_cell(
                 "Timeout waiting for IOPub output", self.iopub_timeout, cell
             )
