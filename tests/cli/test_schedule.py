@@ -100,9 +100,9 @@ def test_a_file_is_applied_after_its_difference_was_shown(call, make_notebook, t
 def test_a_service_that_is_stopped_leaves_its_job_to_the_next(
     call, service, make_notebook, tmp_path
 ):
-    out = tmp_path / "out.txt"
-    make_notebook("slow.ipynb", f"import time; time.sleep(3); open({str(out)!r}, 'a').write('x')",
-                  parameters=None)  # fmt: skip
+    out, go = tmp_path / "out.txt", tmp_path / "go"
+    wait = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.1)"
+    make_notebook("slow.ipynb", wait, f"open({str(out)!r}, 'a').write('x')", parameters=None)
     assert call("schedule", "create", "slow", "0 0 1 1 *", "slow.ipynb").returncode == 0
     call("schedule", "run-now", "slow")
     first = service()
@@ -112,6 +112,7 @@ def test_a_service_that_is_stopped_leaves_its_job_to_the_next(
     first.send_signal(signal.SIGTERM)
     assert first.wait(90) == 0
     assert json.loads(call("schedule", "history", "slow", "--json").stdout)[0]["state"] == "STARTED"
+    go.touch()
     service()
     until(lambda: (
         json.loads(call("schedule", "history", "slow", "--json").stdout)[0]["state"] == "SUCCEEDED"
