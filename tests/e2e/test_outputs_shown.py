@@ -160,7 +160,7 @@ def test_bytes_that_are_no_text_and_text_of_subprocesses():
     said = "".join(text for _, text in texts(odd))
     assert "before\n" in said
     assert "odd: \ufffd\ufffd\n" in said
-    assert "after ü\n" in said
+    assert "after ü" in said  # its newline may come after what another thread has said meanwhile
     assert "".join(text for _, text in texts(child)) == "from a child\n"
     assert "".join(text for _, text in texts(shell)) == "shell \ufffd\n"
 
