@@ -18,6 +18,8 @@ from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
 
 #: as a row has it: the columns of ticks and of notices are the fields of their records.
 _TIMES = ("time", "not_before", "update_time")
+#: LOST: given up after the last attempt.
+NOTICE_STATES = ("WAITING", "SENT", "LOST")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,7 @@ class Notice:
     time: datetime  #: UTC; of the tick
     kind: str  #: FAILED or RECOVERED
     target: str  #: who is to hear it: see nbtools.notices
-    state: str = "WAITING"  #: WAITING, SENT, or LOST after the last attempt
+    state: str = "WAITING"  #: one of NOTICE_STATES
     attempt: int = 0  #: how often it was tried
     not_before: datetime  #: UTC; when it is to be tried next
     message: str  #: JSON object: what there is to say
