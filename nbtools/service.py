@@ -164,7 +164,7 @@ class Service:
             from nbtools.warming import warm, warm_runner
 
             warm_runner()
-            warm(schedule.notebook, schedule.kernel)
+            warm(schedule.notebook, schedule.kernel, schedule.cwd)
 
     # -- the sign of life -------------------------------------------------------------
 
