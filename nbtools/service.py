@@ -94,6 +94,7 @@ class Service:
                 if time.monotonic() - beat >= BEAT:
                     beat = time.monotonic()
                     self._sign(lock, now)
+                    self._reconcile()
                 self._wait(self._round(clock, now), stop)
         finally:
             stop.set()
@@ -119,6 +120,13 @@ class Service:
             names = ", ".join(job.name for job in begun) or "none"
             self.say(f"{made} due; begun: {names}; {len(working) + len(begun)} at work")
         return working + begun
+
+    def _reconcile(self) -> None:
+        """See to the end of every job of the store, whoever began it: perhaps nobody looks."""
+        try:
+            self.jobs.reconcile()
+        except NbtoolsError as error:
+            self.say(str(error))
 
     def _wait(self, working: list[SubmittedJob], stop: threading.Event) -> None:
         pause = PAUSE

@@ -28,7 +28,7 @@ LAYERS = [
         "limits", "runner", "rehearsal", "page", "importer", "importers", "eventfile",
         "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
         "contents", "digests", "revision", "care", "salvage", "carving", "rebuild", "repair",
-        "timetable", "tally",
+        "timetable", "tally", "leftovers",
     },
     {
         "prepare", "request", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
