@@ -6,6 +6,7 @@ Nothing is decided here. Whoever reads and writes what belongs together does so 
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -35,6 +36,12 @@ class Notice:
     not_before: datetime  #: UTC; when it is to be tried next
     message: str  #: JSON object: what there is to say
     error: str = ""  #: why the last attempt failed
+
+    @property
+    def id(self) -> str:
+        """The same each time it is sent, and no other's."""
+        parts = (self.schedule, self.time.isoformat(), self.kind, self.target, self.message)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 class Timetable:
