@@ -82,10 +82,13 @@ class Service:
         next service sees to their end. Raises RequestError without a place for its file.
         """
         lock = self._sign_in()
+        # What beginning a job needs, before one is due, and before there are threads: two that
+        # import the same at the same time may find it half done.
+        for name in ("rehearsal", "warming"):
+            import_module(f"nbtools.{name}")
         post = threading.Thread(target=self._post, args=(stop,), daemon=True)
         post.start()
         threading.Thread(target=self._warm, args=(stop,), daemon=True).start()
-        import_module("nbtools.rehearsal")  # what beginning a job needs: before one is due
         clock = _Stopwatch(self.jobs.clock())
         beat = -BEAT
         try:

@@ -353,6 +353,26 @@ def test_the_queue_is_by_priority_then_by_time(world):
     ]
 
 
+@pytest.mark.parametrize(
+    ("begin", "times"),
+    [
+        (datetime(2026, 3, 28, tzinfo=UTC), ["28 01:30", "29 01:00", "30 00:30"]),  # a gap
+        (datetime(2026, 10, 24, tzinfo=UTC), ["24 00:30", "25 00:30", "26 01:30"]),  # an hour twice
+    ],
+)
+def test_when_the_clocks_change_each_night_is_executed_once(world, begin, times):
+    world.now = begin
+    world.create(cron="TZ=Europe/Berlin 30 2 * * *", concurrency="queue", params={
+        "when": "{{ scheduled_date }}", "out": str(world.folder / "out.txt")
+    })  # fmt: skip
+    for _ in range(3 * 24 * 2):
+        world.now += timedelta(minutes=30)
+        world.until_quiet()
+    assert [f"{time:%d %H:%M}" for time, _ in world.history()] == times
+    days = [begin.date() + timedelta(days=n) for n in range(3)]
+    assert world.written() == [day.isoformat() for day in days]
+
+
 def test_a_clock_that_was_ahead_and_is_put_back_repeats_nothing_and_goes_on(world):
     world.create("s", "1", params={}, cron="0 12 * * *", misfire="all", concurrency="queue")
     world.now = NOON + timedelta(days=2)
