@@ -127,7 +127,7 @@ def test_a_cycle_in_a_file_is_refused(schedules, declare):
 
 def test_the_file_in_the_documentation_is_one(schedules, tmp_path, make_notebook):
     text = (Path(__file__).parent.parent / "docs/schedules.md").read_text()
-    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shown, _alerts = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     make_notebook("train.ipynb", "1", parameters="day: str = ''")
     make_notebook("evaluate.ipynb", "1", parameters="model: str = ''")
     (tmp_path / "nbtools.yaml").write_text(shown)

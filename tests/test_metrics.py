@@ -1,8 +1,10 @@
 """Metrics as Prometheus scrapes them: from services that run, over HTTP."""
 
 import json
+import re
 import socket
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -12,6 +14,7 @@ from nbtools.metrics import BOUNDS, serve
 from tests.cli.conftest import service, until  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow
+DOCS = Path(__file__).parent.parent / "docs" / "schedules.md"
 
 
 def scrape(url):
@@ -82,6 +85,9 @@ def test_a_service_is_scraped_while_schedules_succeed_and_fail(
     (beat,) = (v for k, v in found.items() if "last_beat" in k[0] and str(process.pid) in str(k))
     assert before <= beat <= datetime.now(UTC).timestamp()
     assert found["process_cpu_seconds_total",] > 0
+    documented = set(re.findall(r"nbtools_\w+", DOCS.read_text()))
+    none_now = {"nbtools_ticks_unfinished"}
+    assert documented - none_now <= {key[0].removesuffix("_count") for key in found}
 
 
 def test_services_and_those_begun_anew_say_the_same(
