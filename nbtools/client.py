@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from nbtools.checkpoint import Checkpoints
     from nbtools.progress import Progress
 
-#: seconds between an interrupt and the kill that follows when it is not heeded.
-GRACE = 5.0
+#: seconds between an interrupt and the kill that follows when it is not heeded: who cancels
+#: is not kept waiting for more than two.
+GRACE = 1.0
 #: seconds between looks at limits and at whether to stop.
 PULSE = 0.2
 #: papermill's, so that its --log-output and --log-level hold here too.

@@ -35,6 +35,7 @@ MIRRORS = {
 #: import name -> what to give pip.
 PIP = {
     "pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec", "optuna": "'optuna>=4'",
+    "prometheus_client": "prometheus-client",
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbtools import leftovers
 from nbtools.executor import Observation, Task
 from nbtools.executors.local import PROGRESS, STOP, TASK
 from nbtools.kernels import wire
@@ -102,10 +103,11 @@ class Runner:
             task.transcript.unlink()  # all that it says is in the notebook
         except Stopped as stopped:
             end = stopped.state, str(stopped)
+            leftovers.end(task.job, task.store)
             write(nb, task.partial)
         error = end[1] or self._deliver()
         state = JobState.FAILED if error and not end[1] else end[0]
-        if task.report_wanted:
+        if task.report_wanted and state is not JobState.CANCELLED:  # nobody waits for a page
             from nbtools.page import write_report
 
             write_report(nb, task.report, task.stem)
@@ -187,7 +189,8 @@ def carry_out(folder: Path, lock: int, env: Mapping[str, str]) -> None:
     os.pwrite(lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
     threads = {name: str(task.threads) for name in THREADS if task.threads}
     # All of it: a task leaves nothing to the next.
-    set_environment({**threads, **env, "NBTOOLS_STORE": str(task.store)})
+    own = {"NBTOOLS_STORE": str(task.store), leftovers.MARK: task.job}
+    set_environment({**threads, **env, **own})
     os.chdir(task.cwd)
     Runner(task, lock).run()
     os.close(lock)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from nbtools.attempt import check_request
 from nbtools.cron import upcoming, written
+from nbtools.dispatch import Dispatcher
 from nbtools.due import decide, first_time
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StateError
 from nbtools.jobs import Jobs
@@ -147,6 +149,30 @@ class Schedules:
             count = schedule.started_run_count + 1
             self.timetable.put(replace(schedule, started_run_count=count))
         return tick
+
+    def cancel(self, name: str) -> list[Tick]:
+        """Cancel what waits or is at work: of a schedule all, or the one time that has that
+        name in `history`. Returns those as they were; what has begun takes a moment to end.
+
+        Schedules that come after are skipped for it. Raises NotFound, StateError when there
+        is nothing to cancel.
+        """
+        now, dispatcher = self.jobs.clock(), Dispatcher(self.jobs, 0)
+        states = (TickState.QUEUED, TickState.STARTED)
+        with self.store.write():  # none is begun meanwhile
+            found = [t for state in states for t in self.timetable.in_state(state)]
+            asked = [t for t in found if name in (t.schedule, t.name)]
+            if not asked:
+                ours = name if self.timetable.find(name) else name.rsplit("-", 2)[0]
+                raise StateError(f"{name}: nothing waits or is at work of {self.get(ours).name!r}")
+            for tick in asked:
+                if tick.state is TickState.QUEUED:
+                    dispatcher.end(tick, TickState.CANCELLED, "cancelled before it began", now)
+        for tick in asked:
+            if tick.state is TickState.STARTED:
+                with suppress(StateError):  # it has just ended
+                    self.jobs.cancel(tick.job)
+        return asked
 
     def delete(self, name: str) -> Schedule:
         """Forget a schedule and its history; what was queued is dropped, its jobs stay.

@@ -82,10 +82,13 @@ class Service:
         next service sees to their end. Raises RequestError without a place for its file.
         """
         lock = self._sign_in()
+        # What beginning a job needs, before one is due, and before there are threads: two that
+        # import the same at the same time may find it half done.
+        for name in ("rehearsal", "warming"):
+            import_module(f"nbtools.{name}")
         post = threading.Thread(target=self._post, args=(stop,), daemon=True)
         post.start()
         threading.Thread(target=self._warm, args=(stop,), daemon=True).start()
-        import_module("nbtools.rehearsal")  # what beginning a job needs: before one is due
         clock = _Stopwatch(self.jobs.clock())
         beat = -BEAT
         try:
@@ -94,6 +97,7 @@ class Service:
                 if time.monotonic() - beat >= BEAT:
                     beat = time.monotonic()
                     self._sign(lock, now)
+                    self._reconcile()
                 self._wait(self._round(clock, now), stop)
         finally:
             stop.set()
@@ -119,6 +123,13 @@ class Service:
             names = ", ".join(job.name for job in begun) or "none"
             self.say(f"{made} due; begun: {names}; {len(working) + len(begun)} at work")
         return working + begun
+
+    def _reconcile(self) -> None:
+        """See to the end of every job of the store, whoever began it: perhaps nobody looks."""
+        try:
+            self.jobs.reconcile()
+        except NbtoolsError as error:
+            self.say(str(error))
 
     def _wait(self, working: list[SubmittedJob], stop: threading.Event) -> None:
         pause = PAUSE
@@ -164,7 +175,7 @@ class Service:
             from nbtools.warming import warm, warm_runner
 
             warm_runner()
-            warm(schedule.notebook, schedule.kernel)
+            warm(schedule.notebook, schedule.kernel, schedule.cwd)
 
     # -- the sign of life -------------------------------------------------------------
 

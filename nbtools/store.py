@@ -28,6 +28,7 @@ from nbtools.nouns import RUN, Context, Event, stamp
 from nbtools.points import Point, Points
 from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
 from nbtools.summaries import Summaries, Table
+from nbtools.tally import Tally
 from nbtools.timetable import Timetable
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Store:
             raise StoreError(reason(folder, error)) from error
         self._points, self._summaries = Points(self._execute), Summaries(self._execute)
         self.timetable = Timetable(self._execute)  #: schedules and their ticks
+        self.tally = Tally(self._execute)  #: how many of each
         self._migrate()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ Nothing is decided here. Whoever reads and writes what belongs together does so 
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -18,6 +19,8 @@ from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
 
 #: as a row has it: the columns of ticks and of notices are the fields of their records.
 _TIMES = ("time", "not_before", "update_time")
+#: LOST: given up after the last attempt.
+NOTICE_STATES = ("WAITING", "SENT", "LOST")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +31,17 @@ class Notice:
     time: datetime  #: UTC; of the tick
     kind: str  #: FAILED or RECOVERED
     target: str  #: who is to hear it: see nbtools.notices
-    state: str = "WAITING"  #: WAITING, SENT, or LOST after the last attempt
+    state: str = "WAITING"  #: one of NOTICE_STATES
     attempt: int = 0  #: how often it was tried
     not_before: datetime  #: UTC; when it is to be tried next
     message: str  #: JSON object: what there is to say
     error: str = ""  #: why the last attempt failed
+
+    @property
+    def id(self) -> str:
+        """The same each time it is sent, and no other's."""
+        parts = (self.schedule, self.time.isoformat(), self.kind, self.target, self.message)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 class Timetable:

@@ -24,6 +24,7 @@ schedules:
     params: {lr: 0.1}
     retries: 3
     backoff: 1m
+    priority: 5
     start: 2026-07-02T00:00:00+02:00
   evaluate:
     notebook: train.ipynb
@@ -61,7 +62,7 @@ def test_a_file_is_applied_and_then_there_is_nothing_to_do(schedules, declare):
     apply(path, schedules)
     train = schedules.get("train")
     assert train.cron == "TZ=Europe/Berlin 0 2 * * *"
-    assert (train.retries, train.backoff) == (3, 60.0)
+    assert (train.retries, train.backoff, train.priority) == (3, 60.0, 5)
     assert train.start_time == datetime(2026, 7, 1, 22, tzinfo=UTC)
     assert train.source == str(path)
     assert set(kinds(difference(path, schedules)).values()) == {"keep"}
@@ -126,7 +127,7 @@ def test_a_cycle_in_a_file_is_refused(schedules, declare):
 
 def test_the_file_in_the_documentation_is_one(schedules, tmp_path, make_notebook):
     text = (Path(__file__).parent.parent / "docs/schedules.md").read_text()
-    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shown, _alerts = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     make_notebook("train.ipynb", "1", parameters="day: str = ''")
     make_notebook("evaluate.ipynb", "1", parameters="model: str = ''")
     (tmp_path / "nbtools.yaml").write_text(shown)

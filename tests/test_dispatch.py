@@ -9,6 +9,7 @@ from textwrap import indent
 import pytest
 
 from nbtools.dispatch import Dispatcher
+from nbtools.errors import NotFound, StateError
 from nbtools.executor import Task
 from nbtools.jobs import Jobs
 from nbtools.nouns import JOB, Execution
@@ -296,6 +297,89 @@ def test_what_was_cancelled_before_it_was_begun_ends_cancelled(world, monkeypatc
     world.until_quiet()
     assert world.tick().state is TickState.CANCELLED
     assert world.written() == []
+
+
+def test_what_waits_and_what_is_at_work_is_cancelled(world):
+    world.create("s", "import time; time.sleep(600)", params={}, concurrency="queue")
+    world.create("next", "1", after=("s",), params={})
+    working = world.round(NOON)
+    world.round(NOON + MINUTE)
+    assert world.history() == [(NOON, TickState.STARTED), (NOON + MINUTE, TickState.QUEUED)]
+    world.schedules.pause("s")
+    one = world.tick().name
+    assert [t.name for t in world.schedules.cancel(one)] == [one]
+    assert (world.tick().state, world.tick().reason) == (
+        TickState.CANCELLED, "cancelled before it began"
+    )  # fmt: skip
+    with pytest.raises(StateError, match="nothing waits or is at work of 's'"):
+        world.schedules.cancel(one)
+    assert [t.name for t in world.schedules.cancel("s")] == [working[0].name]
+    world.until_quiet()
+    assert [state for _, state in world.history()] == [TickState.CANCELLED] * 2
+    assert [state for _, state in world.history("next")] == [TickState.SKIPPED] * 2
+    with pytest.raises(NotFound, match="no schedule 'other'"):
+        world.schedules.cancel("other-20260701-120000")
+
+
+def test_a_retry_that_waits_is_cancelled(world):
+    world.create("s", "1/0", retries=5, backoff=3600.0)
+    world.now = NOON
+    world.until_quiet()
+    world.schedules.pause("s")
+    assert [t.name for t in world.schedules.cancel("s-20260701-120000-2")] == [
+        "s-20260701-120000-2"
+    ]
+    world.now = NOON + timedelta(days=1)
+    world.until_quiet()
+    assert world.history() == [(NOON, TickState.CANCELLED)]
+
+
+def test_services_together_begin_no_more_than_one_of_them_may(world):
+    world.create("s", "import time; time.sleep(0.3)", params={}, concurrency="allow",
+                 misfire="all")  # fmt: skip
+    services = [world.service(parallel=2) for _ in range(3)]
+    most = 0
+    world.now = NOON + 5 * MINUTE
+    while not world.history() or any(not state.final for _, state in world.history()):
+        for service in services:
+            working = service.round(world.now)
+            most = max(most, len(world.schedules.timetable.in_state(TickState.STARTED)))
+        services[-1].jobs.wait([j for j in working if j.handle], 0.05)
+    assert most == 2
+    assert [state for _, state in world.history()] == [TickState.SUCCEEDED] * 6
+
+
+def test_the_queue_is_by_priority_then_by_time(world):
+    for name, priority in (("low", -1), ("usual", 0), ("high", 7)):
+        world.create(name, WRITE, priority=priority, concurrency="queue", misfire="all",
+                     params={"when": name + " {{ scheduled_time | %M }}",
+                             "out": str(world.folder / "out.txt")})  # fmt: skip
+    service = world.service(parallel=1)
+    world.now = NOON + MINUTE
+    world.until_quiet(service)
+    assert (world.folder / "out.txt").read_text().splitlines() == [
+        f"{name} {minute}" for name in ("high", "usual", "low") for minute in ("00", "01")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("begin", "times"),
+    [
+        (datetime(2026, 3, 28, tzinfo=UTC), ["28 01:30", "29 01:00", "30 00:30"]),  # a gap
+        (datetime(2026, 10, 24, tzinfo=UTC), ["24 00:30", "25 00:30", "26 01:30"]),  # an hour twice
+    ],
+)
+def test_when_the_clocks_change_each_night_is_executed_once(world, begin, times):
+    world.now = begin
+    world.create(cron="TZ=Europe/Berlin 30 2 * * *", concurrency="queue", params={
+        "when": "{{ scheduled_date }}", "out": str(world.folder / "out.txt")
+    })  # fmt: skip
+    for _ in range(3 * 24 * 2):
+        world.now += timedelta(minutes=30)
+        world.until_quiet()
+    assert [f"{time:%d %H:%M}" for time, _ in world.history()] == times
+    days = [begin.date() + timedelta(days=n) for n in range(3)]
+    assert world.written() == [day.isoformat() for day in days]
 
 
 def test_a_clock_that_was_ahead_and_is_put_back_repeats_nothing_and_goes_on(world):

@@ -1,4 +1,4 @@
-"""`nbtools schedule create|list|show|next|history|pause|resume|run-now|delete`."""
+"""`nbtools schedule create|list|show|next|history|pause|resume|run-now|cancel|delete|apply`."""
 
 from __future__ import annotations
 
@@ -228,6 +228,23 @@ def run_now(name: str, json_: bool) -> None:
     _hint_of_service()
 
 
+@schedule.command("cancel")
+@click.argument("name")
+@JSON
+def cancel(name: str, json_: bool) -> None:
+    """Cancel what waits or is at work: all of the schedule NAME, or the one time that has
+    that name in `history`.
+    """
+    from nbtools.schedules import Schedules
+
+    found = Schedules.open().cancel(name)
+    if json_:
+        show.as_json([show.record(tick) for tick in found])
+        return
+    for tick in found:
+        click.echo(f"{tick.state} -> CANCELLED  {tick.name}")
+
+
 @schedule.command("delete")
 @click.argument("name")
 def delete(name: str) -> None:
@@ -322,7 +339,11 @@ def _next(found: Schedule, times: list[datetime]) -> None:
 
 
 def _ticks(found: list[Tick], empty: str) -> None:
-    rows = [(show.when(t.time), t.state, t.attempt, t.job, t.reason[: show.LONGEST]) for t in found]
+    rows = [
+        (show.when(t.time), t.state, t.attempt, t.job if t.state.final else t.name,
+         t.reason[: show.LONGEST])
+        for t in found
+    ]  # fmt: skip
     show.table(("DUE", "STATE", "ATTEMPT", "JOB", "REASON"), rows, empty)
 
 

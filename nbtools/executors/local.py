@@ -12,15 +12,19 @@ import fcntl
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from nbtools import leftovers
 from nbtools.errors import AlreadyExists, RequestError, StoreError
 from nbtools.executor import DIED, Observation, Task
 from nbtools.kernels import wire
@@ -36,6 +40,8 @@ PATIENCE = 60.0
 GLANCE = 0.05
 #: a runner on another host is taken for dead after this long without a heartbeat.
 SILENCE = timedelta(seconds=120)
+#: seconds without a heartbeat, while somebody watched, after which a runner here is killed.
+HANGS = 600.0
 
 
 class Worker:
@@ -77,6 +83,8 @@ class Worker:
         command = [sys.executable, "-P", "-m", "nbtools.runner", str(control), "detach"]
         begun = subprocess.run(
             command,
+            # Asked for by a job it is nothing of that job's.
+            env={k: v for k, v in self.env.items() if k != leftovers.MARK},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -107,7 +115,10 @@ class Worker:
 class LocalExecutor:
     """A kernel on this machine for each job, and a runner process for each at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopwatch: Callable[[], float] = time.monotonic) -> None:
+        """`stopwatch` says seconds; it stands still while the machine sleeps."""
+        self._stopwatch = stopwatch
+        self._beats: dict[str, tuple[float, float]] = {}  #: handle -> last beat, when first seen
         self._at_work: dict[str, Worker] = {}  #: handle -> the runner that has it, if begun here
         self._idle: list[Worker] = []
 
@@ -184,15 +195,27 @@ class LocalExecutor:
             )
         gone = not _alive(folder, now)  # asked before reading: nothing is written after
         seen = last_observation(folder)
-        if seen.state.final or not gone:
+        if seen.state.final:
+            self._beats.pop(handle, None)
             return seen
-        if done := _finished(folder, seen, now):
-            return done
         where = f"in cell {seen.cell} of {seen.cells}" if seen.cell else "before its first cell"
         error = f"{DIED} {where} (killed, or the machine went down); run it again"
+        if not gone:
+            if not self._hangs(folder) or not _kill(folder):
+                return seen
+            error = f"its process hung {where}: no sign of life for {HANGS:.0f} s; run it again"
+        elif done := _finished(folder, seen, now):
+            return done
         _recover(folder, error)
         end = _last_sign(folder) or now
         return replace(seen, state=JobState.FAILED, error=error, end_time=end)
+
+    def _hangs(self, folder: Path) -> bool:
+        """Whether its beat was the same for too long, seen by this executor all the time."""
+        beat, now = (folder / LOCK).stat().st_mtime, self._stopwatch()
+        if self._beats.get(str(folder), (None, 0.0))[0] != beat:
+            self._beats[str(folder)] = beat, now
+        return now - self._beats[str(folder)][1] > HANGS
 
     def stop(self, handle: str) -> None:
         # A file instead of a signal: it cannot hit a stranger that has inherited the pid.
@@ -227,12 +250,15 @@ def _finished(folder: Path, seen: Observation, now: datetime) -> Observation | N
 
 
 def _recover(folder: Path, reason: str) -> None:
-    """Make the partial notebook of a task whose process can no longer do it itself."""
+    """Do what the process of a task can no longer do itself: end what it has left running,
+    make the partial notebook.
+    """
     from nbtools.progress import mark, write
     from nbtools.transcript import rebuild
 
     try:
         task = Task.loads((folder / TASK).read_text())
+        leftovers.end(task.job, task.store)
         if task.partial.exists() or task.executed.exists():
             return
         if notebook := rebuild(task.transcript):
@@ -263,6 +289,19 @@ def _alive(folder: Path, now: datetime) -> bool:
         return not _take(lock, fcntl.LOCK_SH)
     finally:
         os.close(lock)
+
+
+def _kill(folder: Path) -> bool:
+    """Kill the runner that holds the lock; False when it is not this machine's to kill."""
+    try:
+        said = json.loads((folder / LOCK).read_text())
+    except (OSError, ValueError):
+        return False
+    if said.get("host") != socket.gethostname() or "pid" not in said:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(said["pid"], signal.SIGKILL)
+    return True
 
 
 def _last_sign(folder: Path) -> datetime | None:

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,7 @@ class WarmProvisioner(LocalProvisioner):
             made = await asyncio.to_thread(self._thawed, thaw, Launch.of(cmd), kwargs)
         elif self._private and (launch := Launch.of(cmd)):
             program = launch.program(kwargs, self._leavings())
-            env = {"MPLBACKEND": INLINE, **program.env}  # as the kernel will set it
-            spec = Spec.of(launch.python, tuple(preload), env, launch.options, BASE)
-            settings = Settings.load()
+            spec, settings = launch.spec(tuple(preload), program.env), Settings.load()
             zygotes = Zygotes(settings.runtime, settings.idle)
             # In a thread: a server that starts a kernel goes on serving meanwhile.
             made = await asyncio.to_thread(zygotes.fork, spec, program, patience)
@@ -126,6 +125,11 @@ class Launch:
         if rest[:1] != ["-m"] or not set(rest[1:2]) & LAUNCHERS or python is None:
             return None
         return cls(python, options, tuple(rest[2:]))
+
+    def spec(self, preload: tuple[str, ...], env: Mapping[str, str]) -> Spec:
+        """The zygote that the kernel of this environment comes from."""
+        env = {"MPLBACKEND": INLINE, **env}  # as the kernel will set it
+        return Spec.of(self.python, preload, env, self.options, BASE)
 
     def program(self, kwargs: dict[str, Any], leavings: tuple[str, ...]) -> Program:
         """What to fork, by the arguments that `subprocess.Popen` would have got."""

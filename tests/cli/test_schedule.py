@@ -6,38 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import until
+
 pytestmark = pytest.mark.slow
-NBTOOLS = str(Path(sys.executable).with_name("nbtools"))
-
-
-def until(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.1)
-    return found
-
-
-@pytest.fixture
-def service(store_folder, tmp_path):
-    """Begins services; all that are left are killed in the end."""
-    begun = []
-
-    def service(*args):
-        log = (tmp_path / f"service-{len(begun)}.log").open("w")
-        begun.append(subprocess.Popen([NBTOOLS, "service", "run", *args], cwd=tmp_path, stderr=log))
-        return begun[-1]
-
-    yield service
-    for process in begun:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
 
 
 def test_a_schedule_from_its_creation_to_its_end(call, service, make_notebook):
@@ -129,7 +104,8 @@ def test_a_killed_service_is_seen_to_be_gone(call, service):
 
 
 def test_the_unit_is_printed(call):
-    assert "ExecStart=" in call("service", "install", "--print").stdout
+    text = call("service", "install", "--print", "-j", "3", "--metrics-port", "9400").stdout
+    assert '"service" "run" "-j" "3" "--metrics-port" "9400"' in text
 
 
 def test_services_are_killed_at_random_and_every_time_is_executed_once():
