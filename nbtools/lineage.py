@@ -27,6 +27,7 @@ from nbtools.graph import LIMIT, Graph
 from nbtools.nouns import (
     FILE,
     JOB,
+    NOTEBOOK,
     RUN,
     Artifact,
     Context,
@@ -40,6 +41,8 @@ from nbtools.revision import Revision
 from nbtools.settings import Settings
 from nbtools.store import Store
 
+#: how the names of notebooks that jobs execute begin.
+SOURCE = "notebook"
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -79,6 +82,24 @@ def of_content(
     if prefix == "file" and (same := contents.with_digest(store, made.metadata["sha256"])):
         return next((a for a in same if a.uri == made.uri), same[0])
     return replace(made, name=name)
+
+
+def of_source(store: Store, path: Path) -> Artifact:
+    """The artifact that a job's notebook is. Raises RequestError if it is unreadable."""
+    return of_content(store, path, NOTEBOOK, SOURCE)
+
+
+def inputs(store: Store, job: Job) -> tuple[Artifact | None, list[Artifact]]:
+    """The notebook that a job was asked to execute, and the inputs that were declared; what
+    it has opened besides while at work is none of them.
+    """
+    asked = [
+        store.get(Artifact, event.artifact)
+        for event in store.events(execution=job.name)
+        if event.type == "INPUT" and event.time == job.create_time
+    ]
+    source = next((a for a in asked if a.name.startswith(f"{SOURCE}-")), None)
+    return source, [a for a in asked if a is not source]
 
 
 def of_uri(uri: str, schema_title: str, metadata: Mapping[str, Any] | None = None) -> Artifact:

@@ -117,6 +117,17 @@ class Timetable:
         found = self._ticks("WHERE schedule = ? AND time = ?", schedule, stamp(time))
         return found[0] if found else None
 
+    def of_job(self, schedule: str, job: str) -> Tick | None:
+        """The tick of a schedule whose last attempt is the job of that name, or None."""
+        found = self._ticks("WHERE schedule = ? AND job = ? LIMIT 1", schedule, job)
+        return found[0] if found else None
+
+    def drop(self, tick: Tick) -> None:
+        """Forget a tick."""
+        self._execute(
+            "DELETE FROM ticks WHERE schedule = ? AND time = ?", tick.schedule, stamp(tick.time)
+        )
+
     def history(self, schedule: str, limit: int = -1) -> list[Tick]:
         """A schedule's ticks, the newest first."""
         return self._ticks("WHERE schedule = ? ORDER BY time DESC LIMIT ?", schedule, limit)

@@ -1,4 +1,4 @@
-"""`nbtools jobs list|show|cancel`."""
+"""`nbtools jobs list|show|retry|resume|cancel`."""
 
 from __future__ import annotations
 
@@ -55,9 +55,17 @@ def show_(job: str, json_: bool) -> None:
     type=click.Choice(["", "cells", "tagged"]),
     help="Default: as it was asked for before.",
 )
+@click.option(
+    "--from",
+    "from_cell",
+    default="failed-cell",
+    metavar="failed-cell|CELL",
+    help="The first that failed or has changed since, which is the default, or an earlier one "
+    "by its number or its id.",
+)
 @click.option("--json", "json_", is_flag=True, help="Print for machines.")
-def resume_(job: str, checkpoint: str, json_: bool) -> None:
-    """Go on from the first cell of JOB that failed, or has changed since.
+def resume_(job: str, checkpoint: str, from_cell: str, json_: bool) -> None:
+    """Go on from the cell of JOB that failed, in the same run.
 
     With a checkpoint the state before it is taken up at once; else the cells before are
     executed again.
@@ -66,7 +74,25 @@ def resume_(job: str, checkpoint: str, json_: bool) -> None:
     from nbtools.resume import resume
 
     all_jobs = Jobs.open()
-    finish(all_jobs, resume(all_jobs, job, checkpoint), json_)
+    finish(all_jobs, resume(all_jobs, job, checkpoint, from_cell), json_)
+
+
+@jobs.command("retry")
+@click.argument("job")
+@click.option("--changed", is_flag=True, help="Take the notebook as its file is now.")
+@click.option("--json", "json_", is_flag=True, help="Print for machines.")
+def retry_(job: str, changed: bool, json_: bool) -> None:
+    """Execute JOB again from its first cell: the same notebook, parameters and options.
+
+    It is a job and a run of its own, and JOB stays as it is. The notebook is taken as it was
+    then, also when its file is another now, or gone. A job that failed for a schedule is
+    tried again for the same time.
+    """
+    from nbtools.cli.run import finish
+    from nbtools.retry import retry
+
+    all_jobs = Jobs.open()
+    finish(all_jobs, retry(all_jobs, job, changed=changed), json_)
 
 
 @jobs.command("cancel")

@@ -141,6 +141,7 @@ def artifacts(jobs: Jobs, experiment: str, run: str) -> list[Artifact]:
 def summary(jobs: Jobs, job: Job) -> None:
     """Print how a job ended, what came out and where it lies, and what to do next."""
     from nbtools.nouns import Context, Run
+    from nbtools.successor import successors
 
     jobs.store.drain(jobs.clock())
     context = jobs.store.find(Context, run_id(job.experiment, job.run))
@@ -150,6 +151,11 @@ def summary(jobs: Jobs, job: Job) -> None:
         click.secho(text(job.error), fg="red")
     if job.note:
         click.echo(f"  {job.note}")
+    if job.retry_of:
+        click.echo(f"  executes job {job.retry_of} again")
+    for later in successors(jobs, job.name):
+        what = "executed again" if later.retry_of == job.name else "gone on with"
+        click.echo(f"  {what} as job {later.name}: {later.state}")
     if context is None:
         click.echo(f"  its run {job.run} was deleted")
     else:
@@ -166,6 +172,7 @@ def summary(jobs: Jobs, job: Job) -> None:
         click.echo("Next:")
         if job.error:
             click.echo(f"  {command} jobs resume {job.name}    # from where it stopped")
+            click.echo(f"  {command} jobs retry {job.name}    # from its first cell")
         click.echo(f"  {command} outputs open {job.name}")
         click.echo(f"  {command} runs list --experiment {job.experiment}")
         click.echo(f"  {command} params {notebook}    # what to change with -p NAME VALUE")
