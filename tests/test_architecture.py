@@ -32,7 +32,7 @@ LAYERS = [
     },
     {
         "prepare", "request", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
-        "retry", "successor",
+        "retry", "successor", "evidence", "monitor",
         "experiments", "experiment", "experiment_run", "open_run", "opening", "about",
         "autolog", "keepsake",
         "space", "objective", "design", "search", "tpe", "trials", "pruning", "conductor", "sweeps",
@@ -43,7 +43,7 @@ LAYERS = [
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit",
     },
-    {"git"},
+    {"git", "differences", "differences_page"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -26,7 +26,7 @@ COMMANDS = {
     "submit": ("run:submit", "Begin to execute a notebook and return at once."),
     "sweep": ("sweep:sweep", "Search a space of parameters with many trials."),
     "params": ("params:params", "Show a notebook's parameters."),
-    "jobs": ("jobs:jobs", "List, show, cancel and resume jobs."),
+    "jobs": ("jobs:jobs", "List, watch, compare, retry and cancel jobs."),
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
     "schedule": ("schedule:schedule", "Execute notebooks by the clock, or after each other."),

@@ -1,16 +1,21 @@
-"""`nbtools jobs list|show|retry|resume|cancel`."""
+"""`nbtools jobs list|show|watch|diff|retry|resume|cancel`."""
 
 from __future__ import annotations
 
 import click
 
 from nbtools.cli import show
+from nbtools.cli.jobs_diff import diff
+from nbtools.cli.jobs_watch import watch
 from nbtools.jobs import Jobs
 
 
-@click.group(short_help="List, show, cancel and resume jobs.")
+@click.group(short_help="List, watch, compare, retry and cancel jobs.")
 def jobs() -> None:
-    """List, show, cancel and resume jobs. JOB is a name, its beginning, or `last`."""
+    """List, show, watch, compare, retry, resume and cancel jobs.
+
+    JOB is a name, its beginning, or `last`.
+    """
 
 
 @jobs.command("list")
@@ -108,3 +113,7 @@ def cancel(job: str, json_: bool) -> None:
         show.as_json(show.record(asked))
     else:
         click.echo(f"{show.state(asked.state)}  {asked.name}  {asked.error}")
+
+
+jobs.add_command(diff)
+jobs.add_command(watch)

@@ -76,7 +76,7 @@ def export(
     if output == "-":
         sys.stdout.buffer.write(data)
         return
-    _write(output, data)
+    write(output, data)
     click.echo(f"{len(found)} runs in {show.short(str(Path(output).absolute()))}")
 
 
@@ -109,7 +109,7 @@ def report(
     page = runs_page.page(
         jobs.store, found, jobs.clock(), experiment=experiment, metric=metric, title=title
     )
-    _write(output, page.encode(errors="xmlcharrefreplace"))
+    write(output, page.encode(errors="xmlcharrefreplace"))
     click.echo(f"{len(found)} runs in {show.short(str(Path(output).absolute()))}")
 
 
@@ -118,7 +118,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
 
 
-def _write(output: str, data: bytes) -> None:
+def write(output: str, data: bytes) -> None:
+    """Write a file. Raises RequestError."""
     from nbtools.nouns import place
 
     try:
