@@ -124,9 +124,15 @@ def local(uri: str) -> Path | None:
 
 
 def read(store: Store, artifact: Artifact, execution: str, now: datetime) -> None:
-    """Remember that an execution read an artifact."""
-    keep(store, artifact, now)
-    store.add_event(Event(execution=execution, artifact=artifact.name, type="INPUT"), now)
+    """Remember that an execution read an artifact. Raises NotFound when it was pruned since
+    it was found, with its file.
+    """
+    with store.write():  # within: nobody prunes it in between
+        path = local(artifact.uri)
+        if path and not path.exists() and store.find(Artifact, artifact.name) is None:
+            raise NotFound(f"{artifact.display_name} at {path} is gone: it was just removed")
+        keep(store, artifact, now)
+        store.add_event(Event(execution=execution, artifact=artifact.name, type="INPUT"), now)
 
 
 def left(store: Store, artifact: Artifact, execution: str, context: str, now: datetime) -> None:

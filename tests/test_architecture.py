@@ -32,7 +32,7 @@ LAYERS = [
     },
     {
         "prepare", "request", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
-        "retry", "successor", "evidence", "monitor",
+        "retry", "successor", "evidence", "monitor", "retention", "disposal",
         "experiments", "experiment", "experiment_run", "open_run", "opening", "about",
         "autolog", "keepsake",
         "space", "objective", "design", "search", "tpe", "trials", "pruning", "conductor", "sweeps",

@@ -29,6 +29,7 @@ COMMANDS = {
     "jobs": ("jobs:jobs", "List, watch, compare, retry and cancel jobs."),
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
+    "prune": ("prune:prune", "Remove old jobs that nothing refers to."),
     "schedule": ("schedule:schedule", "Execute notebooks by the clock, or after each other."),
     "service": ("service:service", "Run, install and look at what executes schedules."),
     "runs": ("runs:runs", "List, compare, export, tag and delete experiment runs."),
