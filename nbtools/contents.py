@@ -79,15 +79,6 @@ def held(store: Store) -> list[tuple[str, str, str]]:
     return [tuple(row) for row in store._execute(sql)]
 
 
-def below(store: Store, folders: Iterable[str]) -> list[str]:
-    """The names of the artifacts that lie in a folder, or deeper."""
-    found = []
-    for folder in folders:
-        sql = "SELECT name FROM artifacts WHERE uri >= ? AND uri < ?"
-        found += [row["name"] for row in store._execute(sql, f"{folder}/", f"{folder}0")]
-    return found
-
-
 def _batches(names: Iterable[str]) -> Iterator[list[str]]:
     every = list(dict.fromkeys(names))
     for start in range(0, len(every), BATCH):

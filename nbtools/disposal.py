@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nbtools import contents, removal, retention
+from nbtools import removal, retention
 from nbtools.errors import RequestError, StateError
 from nbtools.jobs import Jobs
-from nbtools.nouns import Artifact, Execution, Job
+from nbtools.nouns import Artifact, Execution, Job, run_id
 from nbtools.retention import Rules
 from nbtools.spool import take_lock
 
@@ -174,11 +174,13 @@ def _jobs(jobs: Jobs, rules: Rules, now: datetime, shown: dict[str, Going]) -> I
 
 def _forget(jobs: Jobs, job: Job) -> None:
     """The job's record, and those of the files in its folder; within a transaction."""
-    store = jobs.store
-    touched = [event.artifact for event in store.events(execution=job.name)]
-    own = contents.below(store, {job.folder, str(folder(jobs, job.name))})
+    store, run = jobs.store, run_id(job.experiment, job.run)
+    touched = [store.get(Artifact, event.artifact) for event in store.events(execution=job.name)]
+    touched += store.select(Artifact, context=run)
+    roots = (job.folder, str(folder(jobs, job.name)))
+    own = [a.name for a in touched if a.uri.startswith(tuple(f"{root}/" for root in roots))]
     removal.remove(store, Execution, job.name)
-    for name in {*own, *removal.unused(store, touched)}:
+    for name in {*own, *removal.unused(store, (artifact.name for artifact in touched))}:
         removal.remove(store, Artifact, name)
 
 
