@@ -17,7 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {
         "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
-        "cron", "duration", "schedule", "placeholders", "due",
+        "cron", "duration", "schedule", "placeholders", "due", "below",
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
@@ -32,7 +32,7 @@ LAYERS = [
     },
     {
         "prepare", "request", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
-        "retry", "successor", "evidence", "monitor", "retention", "disposal",
+        "retry", "successor", "evidence", "monitor", "retention", "disposal", "delivery",
         "experiments", "experiment", "experiment_run", "open_run", "opening", "about",
         "autolog", "keepsake",
         "space", "objective", "design", "search", "tpe", "trials", "pruning", "conductor", "sweeps",

@@ -195,9 +195,32 @@ def test_fetch_copies_and_does_not_overwrite(call, make_notebook, tmp_path):
     assert (tmp_path / "out.ipynb").exists()
     assert call("outputs", "fetch", "last", "--to", "got").returncode == 0
     assert (tmp_path / "got/sub/note.txt").read_text() == "hi"
+    assert call("outputs", "fetch", "last", "--to", "got").returncode == 0  # all is there already
+    (tmp_path / "got/sub/note.txt").write_text("mine")
     again = call("outputs", "fetch", "last", "sub/note.txt", "--to", "got")
     assert again.returncode == 2
     assert "--force" in again.stderr
+    assert (tmp_path / "got/sub/note.txt").read_text() == "mine"
+
+
+def test_fetch_takes_uris_and_leaves_out_what_leads_elsewhere(call, make_notebook, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    notebook = make_notebook(
+        "work.ipynb",
+        "import nbtools, os\nnbtools.output_path('note.txt').write_text('hi')\n"
+        f"os.symlink({str(tmp_path / 'secret')!r}, nbtools.output_path('.') / 'link')",
+    )
+    assert call("run", notebook).returncode == 0
+    done = call("outputs", "fetch", "last", "--to", f"file://{tmp_path}/got", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "left out: link: it is a link that leads out of the job's folder" in done.stderr
+    assert f"{tmp_path}/got/note.txt" in json.loads(done.stdout)
+    assert sorted(p.name for p in (tmp_path / "got").iterdir()) == [
+        "note.txt", "work.html", "work.ipynb",
+    ]  # fmt: skip
+    missing = call("outputs", "fetch", "last", "--to", "gs://bucket/path")
+    assert missing.returncode == 2
+    assert "pip install gcsfs" in missing.stderr
 
 
 def test_params_and_doctor(call, make_notebook):
