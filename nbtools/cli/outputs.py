@@ -71,7 +71,8 @@ def _left_out(found: Outputs) -> None:
 @outputs.command("open")
 @click.argument("job")
 @click.argument("name", default="")
-def open_(job: str, name: str) -> None:
+@show.JSON
+def open_(job: str, name: str, json_: bool) -> None:
     """Open a job's report, or the output file NAME, and print where it is."""
     jobs = Jobs.open()
     found = jobs.outputs(jobs.get(job))
@@ -79,5 +80,8 @@ def open_(job: str, name: str) -> None:
     if path is None:
         there = ", ".join(found.paths) or "nothing yet"
         raise NotFound(f"no output {name!r} to open: there is {there}")
-    click.echo(path)
+    if json_:
+        show.as_json({"path": str(path)})
+    else:
+        click.echo(path)
     click.launch(str(path))

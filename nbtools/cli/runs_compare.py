@@ -89,6 +89,7 @@ def export(
     "--metric", default="", help="What params are drawn against. Default: the first metric."
 )
 @click.option("--title", default="", help="The page's heading.")
+@show.JSON
 def report(
     experiment: str,
     filter_: str,
@@ -96,6 +97,7 @@ def report(
     output: str,
     metric: str,
     title: str,
+    json_: bool,
 ) -> None:
     """Write one HTML page that opens without a network: the table of runs, learning curves,
     params against a metric, and which params matter for it.
@@ -110,6 +112,9 @@ def report(
         jobs.store, found, jobs.clock(), experiment=experiment, metric=metric, title=title
     )
     write(output, page.encode(errors="xmlcharrefreplace"))
+    if json_:
+        show.as_json({"file": str(Path(output).absolute()), "runs": len(found)})
+        return
     click.echo(f"{len(found)} runs in {show.short(str(Path(output).absolute()))}")
 
 

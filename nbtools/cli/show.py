@@ -23,9 +23,33 @@ LONGEST = 80  #: characters of a value
 BARS = "▁▂▃▄▅▆▇█"
 
 
+#: the option of every command that has something to show.
+JSON = click.option("--json", "json_", is_flag=True, help="Print for machines.")
+
+
 def as_json(value: object) -> None:
     """Print `value` for machines."""
-    click.echo(json.dumps(value, indent=2, default=str))
+    click.echo(dumps(value))
+
+
+def dumps(value: object) -> str:
+    """`value` for machines. JSON has no NaN and no infinity: they are strings, as in Vertex
+    AI's JSON.
+    """
+    try:
+        return json.dumps(value, indent=2, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), indent=2, default=str, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
