@@ -17,10 +17,12 @@ from pathlib import Path
 
 from nbtools import contents
 from nbtools.checkpoint import Checkpoints
+from nbtools.duration import seconds
 from nbtools.errors import RequestError
 from nbtools.jobs import Jobs
 from nbtools.nouns import JOB, MODEL, RUN, SWEEP, Context, Execution, Job, Run, place, run_id
 from nbtools.schedule import Tick
+from nbtools.settings import Settings
 from nbtools.shipment import shipments
 from nbtools.spool import spools
 
@@ -41,11 +43,20 @@ class Rules:
     notebook: str = ""  #: only jobs of this notebook: a path, or a file's name
     schedule: str = ""  #: only jobs of this schedule
 
+    @classmethod
+    def of(cls, settings: Settings) -> Rules | None:
+        """What the settings say to keep, None when they say nothing. Raises RequestError."""
+        if not settings.keep and not settings.keep_last:
+            return None
+        keep = timedelta(seconds=seconds(settings.keep)) if settings.keep else None
+        return cls(keep=keep, keep_last=settings.keep_last)
+
     def check(self) -> None:
         """Raises RequestError for rules that would keep nothing, or make no sense."""
         if self.keep is None and not self.keep_last:
             raise RequestError(
-                "say what to keep: --keep 30d for an age, --keep-last 20 for a number, or both"
+                "say what to keep: --keep 30d for an age, --keep-last 20 for a number, or both; or "
+                'keep = "30d" in [tool.nbtools]'
             )
         if self.keep_last < 0:
             raise RequestError(f"keep_last must be 0 or more: not {self.keep_last}")

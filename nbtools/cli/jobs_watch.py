@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,9 @@ from nbtools.states import JobState
 
 if TYPE_CHECKING:
     from nbtools.monitor import Monitor, Sight
+
+#: columns of a terminal from which there is room for the notebook's name besides the job's.
+WIDE = 110
 
 
 @click.command("watch")
@@ -77,18 +81,23 @@ def _drawn(sights: Sequence[Sight], console: Any) -> Any:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, expand=True, header_style="bold")
-    for name, width in (("STATE", 10), ("JOB", None), ("CELL", None), ("TIME", None)):
-        table.add_column(name, no_wrap=True, min_width=width)
+    wide = console.width >= WIDE
+    for name in ("STATE", "JOB", *["NOTEBOOK"] * wide, "CELL", "TIME"):
+        table.add_column(name, no_wrap=True)
     table.add_column("SAYS", no_wrap=True, overflow="ellipsis", ratio=1)
     room = max(3, console.height - 3)
     for sight in sights[:room]:
         job = sight.job
-        said = show.text(job.error or sight.text)
+        notebook = Text(show.text(Path(job.notebook).name))
         table.add_row(
-            Text(job.state, style=show.COLOURS.get(job.state, "")), Text(job.name),
-            f"{job.cell}/{job.cells or '?'}", show.seconds(sight.seconds), Text(said),
-            style="" if not job.state.final else "dim",
-        )  # fmt: skip
+            Text(job.state.ljust(10), style=show.COLOURS.get(job.state, "")),
+            Text(job.name),
+            *[notebook] * wide,
+            f"{job.cell}/{job.cells or '?'}",
+            show.seconds(sight.seconds),
+            Text(show.text(job.error or sight.text)),
+            style="dim" if job.state.final else "",
+        )
     rest = len(sights) - room
     working = sum(not s.job.state.final for s in sights)
     table.caption = f"{working} at work" + (f", {rest} more not shown" if rest > 0 else "")

@@ -32,7 +32,7 @@ def prune(
     schedule: str, dry_run: bool, yes: bool, json_: bool,
 ) -> None:  # fmt: skip
     """Remove jobs that have ended, with their folders, when neither --keep nor --keep-last
-    keeps them.
+    keeps them. Without either, `keep` and `keep_last` of the settings hold.
 
     A job stays while anything refers to it: a job that goes on from it, who has read what
     it left, a schedule that may still ask for it, a sweep that is not complete, a model, a
@@ -40,6 +40,7 @@ def prune(
     files: `nbtools runs delete` removes those. Histories of schedules, notices, and folders
     that no job belongs to go by the same age.
     """
+    from dataclasses import replace
     from datetime import timedelta
 
     from nbtools import disposal
@@ -47,10 +48,12 @@ def prune(
     from nbtools.retention import Rules
 
     jobs = Jobs.open()
-    rules = Rules(
-        keep=None if keep is None else timedelta(seconds=keep), keep_last=keep_last,
-        models=models, experiment=experiment, notebook=notebook, schedule=schedule,
-    )  # fmt: skip
+    rules = Rules(keep=None if keep is None else timedelta(seconds=keep), keep_last=keep_last)
+    if keep is None and not keep_last:
+        rules = Rules.of(jobs.settings) or rules
+    rules = replace(
+        rules, models=models, experiment=experiment, notebook=notebook, schedule=schedule
+    )
     now = jobs.clock()
     found = disposal.prospect(jobs, rules, now)
     if not json_:

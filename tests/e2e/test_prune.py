@@ -238,6 +238,26 @@ def test_a_kernel_that_waits_to_be_gone_on_from_keeps_its_job(call, make_noteboo
     assert {g["name"] for g in found["jobs"]} == {job.name, new.name}
 
 
+def test_the_settings_say_what_to_keep_and_the_service_goes_by_it(call, three, tmp_path):
+    settings = tmp_path / "pyproject.toml"
+    settings.write_text('[tool.nbtools]\nkeep = "30d"\n')
+    dry = json.loads(call("prune", "--dry-run", "--json").stdout)
+    assert (dry["jobs"], dry["kept"]) == ([], 3)
+    settings.write_text('[tool.nbtools]\nkeep = "0s"\nkeep_last = 2\n')
+    service = subprocess.Popen(
+        [Path(sys.executable).with_name("nbtools"), "service", "run"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        assert any("pruned 1 jobs" in line for line in service.stdout)
+    finally:
+        service.terminate()
+        service.communicate(timeout=30)
+    assert [Path(job.folder).exists() for job in three] == [False, True, True]
+    settings.write_text('[tool.nbtools]\nkeep = "soon"\n')
+    assert "'soon' is no duration" in call("prune", "--yes").stderr
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
