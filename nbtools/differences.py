@@ -25,8 +25,6 @@ from nbtools.resume import INJECTED, NOTE
 
 #: lines of an output that are compared; of more only the digest.
 LINES = 2_000
-#: what stands for no value.
-NOTHING = None
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{4,}")
 
 

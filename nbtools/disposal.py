@@ -99,8 +99,11 @@ def prune(jobs: Jobs, rules: Rules, now: datetime, shown: Prospect | None = None
         gone = tuple(_jobs(jobs, rules, now, {going.name: going for going in shown.jobs}))
         orphans = []
         for going in shown.orphans:
-            if jobs.store.find(Execution, going.name) is None:  # not remembered meanwhile
-                _delete(_aside(jobs, going.name))
+            with jobs.store.write():  # within: a job of that name may be about to be remembered
+                known = jobs.store.find(Execution, going.name)
+                aside = None if known else _aside(jobs, going.name)
+            if aside:
+                _delete(aside)
                 orphans.append(going)
         with jobs.store.write():
             timetable, ticks = jobs.store.timetable, 0

@@ -11,7 +11,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -68,15 +68,13 @@ class Rules:
 
     def about(self, job: Job) -> bool:
         """Whether a job is one of those."""
+        path = Path(job.notebook)
+        named = self.notebook in ("", path.name, path.stem) or place(self.notebook) == path
         return (
-            self.experiment in ("", job.experiment)
+            named
+            and self.experiment in ("", job.experiment)
             and self.schedule in ("", job.schedule)
-            and self.notebook in ("", Path(job.notebook).name, Path(job.notebook).stem,
-                                  job.notebook)
-        ) or (bool(self.notebook) and self._by_path(job))  # fmt: skip
-
-    def _by_path(self, job: Job) -> bool:
-        return replace(self, notebook="").about(job) and str(place(self.notebook)) == job.notebook
+        )
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,9 @@ def _of_jobs(jobs: Jobs, everything: list[Job]) -> Iterator[Reference]:
         for newer in runs[run_id(job.experiment, job.run)]:
             yield newer.name, job.name, f"job {newer.name} went on with the same run"
         runs[run_id(job.experiment, job.run)].append(job)
-        said = json.dumps([dict(job.params), job.notebook, job.output], default=str)
+        said = json.dumps(
+            [dict(job.params), job.notebook, job.output], default=str, ensure_ascii=False
+        )
         for other in inside(said):
             yield job.name, other, f"job {job.name} was given the path of a file of its"
 
@@ -219,7 +219,9 @@ def _of_schedules(jobs: Jobs, _: list[Job]) -> Iterator[Reference]:
     """From the first time on that is not seen to, what came before may be asked for."""
     timetable, inside = jobs.store.timetable, _naming(jobs)
     for schedule in timetable.all():
-        for name in inside(json.dumps([dict(schedule.params), schedule.notebook], default=str)):
+        for name in inside(
+            json.dumps([dict(schedule.params), schedule.notebook], default=str, ensure_ascii=False)
+        ):
             yield "", name, f"schedule {schedule.name} is given the path of a file of its"
     first = timetable.first_unfinished()
     if first is None:

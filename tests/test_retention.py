@@ -157,6 +157,13 @@ def test_one_whose_file_was_given_as_a_parameter_stays(world):
     assert world.staying() == {"old": "job young was given the path of a file of its"}
 
 
+def test_a_store_by_a_name_beyond_ascii(tmp_path):
+    world = World(tmp_path / "störe", tmp_path / "runtime")
+    old = world.job("old")
+    world.job("young", 1, params={"model": f"{old.folder}/files/plot.txt"})
+    assert set(world.staying()) == {"old"}
+
+
 def test_models_stay_unless_said_otherwise(world):
     world.job("old")
     path = world.folder / "jobs/old/files/model.pt"

@@ -42,12 +42,17 @@ def list_(limit: int, json_: bool) -> None:
 @click.option("--json", "json_", is_flag=True, help="Print for machines.")
 def show_(job: str, json_: bool) -> None:
     """Show one job: how it stands, what came out, where it lies."""
+    from nbtools.successor import successors
+
     all_jobs = Jobs.open()
     found = all_jobs.get(job)
     if json_:
         show.as_json(show.record(found))
     else:
         show.summary(all_jobs, found)
+        for later in successors(all_jobs, found.name):
+            what = "executed again" if later.retry_of == found.name else "gone on with"
+            click.echo(f"{what} as job {later.name}: {later.state}")
 
 
 @jobs.command("resume")

@@ -69,6 +69,10 @@ def _table(graph: Graph, digests: Digests) -> None:
             rows.append(("", "", *what))
     rows += [("", _artifact(a), "", "", "") for a in graph.artifacts if a.name not in joined]
     show.table(("EVENT", "ARTIFACT", "EXECUTION", "STATE", "BEGUN"), rows, "nothing is known")
+    for execution in graph.executions:
+        for key, does in (("retry_of", "executes {} again"), ("resume_of", "goes on from {}")):
+            if before := execution.metadata.get(key):
+                click.echo(f"{execution.name}  {does.format(before)}")
     for name, run in graph.runs.items():
         click.echo(f"{name}  {show.values({**run.params, **run.metrics})}")
     for artifact in graph.artifacts:

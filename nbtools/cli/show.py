@@ -165,7 +165,6 @@ def artifacts(jobs: Jobs, experiment: str, run: str) -> list[Artifact]:
 def summary(jobs: Jobs, job: Job) -> None:
     """Print how a job ended, what came out and where it lies, and what to do next."""
     from nbtools.nouns import Context, Run
-    from nbtools.successor import successors
 
     jobs.store.drain(jobs.clock())
     context = jobs.store.find(Context, run_id(job.experiment, job.run))
@@ -177,9 +176,6 @@ def summary(jobs: Jobs, job: Job) -> None:
         click.echo(f"  {job.note}")
     if job.retry_of:
         click.echo(f"  executes job {job.retry_of} again")
-    for later in successors(jobs, job.name):
-        what = "executed again" if later.retry_of == job.name else "gone on with"
-        click.echo(f"  {what} as job {later.name}: {later.state}")
     if context is None:
         click.echo(f"  its run {job.run} was deleted")
     else:

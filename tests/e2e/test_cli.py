@@ -223,6 +223,20 @@ def test_fetch_takes_uris_and_leaves_out_what_leads_elsewhere(call, make_noteboo
     assert "pip install gcsfs" in missing.stderr
 
 
+def test_paths_that_a_notebook_s_metadata_record_are_not_gone_by(call, make_notebook, tmp_path):
+    notebook = make_notebook("work.ipynb", "print('hi')")
+    data = json.loads(notebook.read_text())
+    for name in ("papermill", "nbtools"):
+        keys = ("input_path", "output_path", "job", "run", "folder", "store")
+        data["metadata"][name] = dict.fromkeys(keys, f"{tmp_path}/{name}/../planted")
+    notebook.write_text(json.dumps(data))
+    before = {p.name for p in tmp_path.iterdir()}
+    assert call("run", notebook).returncode == 0
+    assert call("outputs", "fetch", "last", "--to", "got").returncode == 0
+    assert {p.name for p in tmp_path.iterdir()} == before | {"store", "got"}
+    assert {p.name for p in (tmp_path / "got").iterdir()} == {"work.ipynb", "work.html"}
+
+
 def test_params_and_doctor(call, make_notebook):
     notebook = make_notebook("work.ipynb")
     (param,) = json.loads(call("params", notebook, "--json").stdout)

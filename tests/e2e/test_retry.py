@@ -208,6 +208,9 @@ def test_the_commands(failed, call, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["resume_of"] == old.name
     assert call("jobs", "retry", "nope").returncode == 2
+    for done, says in ((again, "executes {} again"), (done, "goes on from {}")):
+        name = json.loads(done.stdout)["name"]
+        assert f"{name}  {says.format(old.name)}" in call("lineage", "show", name).stdout
 
 
 def test_a_job_that_is_removed_in_that_moment_is_not_executed_again(failed):
