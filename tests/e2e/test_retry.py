@@ -208,8 +208,8 @@ def test_the_commands(failed, call, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["resume_of"] == old.name
     assert call("jobs", "retry", "nope").returncode == 2
-    for done, says in ((again, "executes {} again"), (done, "goes on from {}")):
-        name = json.loads(done.stdout)["name"]
+    for ended, says in ((again, "executes {} again"), (done, "goes on from {}")):
+        name = json.loads(ended.stdout)["name"]
         assert f"{name}  {says.format(old.name)}" in call("lineage", "show", name).stdout
 
 
