@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nbtools.errors import AlreadyExists, RequestError, StoreError
-from nbtools.executor import Observation, Task
+from nbtools.executor import DIED, Observation, Task
 from nbtools.kernels import wire
 from nbtools.settings import Settings, environment
 from nbtools.states import JobState
@@ -189,7 +189,7 @@ class LocalExecutor:
         if done := _finished(folder, seen, now):
             return done
         where = f"in cell {seen.cell} of {seen.cells}" if seen.cell else "before its first cell"
-        error = f"its process died {where} (killed, or the machine went down); run it again"
+        error = f"{DIED} {where} (killed, or the machine went down); run it again"
         _recover(folder, error)
         end = _last_sign(folder) or now
         return replace(seen, state=JobState.FAILED, error=error, end_time=end)
