@@ -40,7 +40,9 @@ def attempt(schedule: Schedule, tick: Tick, jobs: Jobs, now: datetime) -> Plan:
     if "{{" in schedule.output:
         _make_room(Path(request.output))
     request = replace(request, job=tick.name, inputs=tuple(inputs))
-    return plan(request, jobs.settings, now)
+    made = plan(request, jobs.settings, now)
+    again = tick.job if tick.attempt > 1 and jobs.store.find(Execution, tick.job) else ""
+    return replace(made, job=replace(made.job, retry_of=again))
 
 
 def check_request(schedule: Schedule, settings: Settings, now: datetime) -> None:

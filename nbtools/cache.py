@@ -6,10 +6,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from nbtools.digests import digest
-from nbtools.nouns import JOB, Artifact, Context, Execution, Job, run_id
+from nbtools.nouns import JOB, Artifact, Context, Execution, Job, run_id, stamp
 from nbtools.request import Plan
 from nbtools.states import JobState
 from nbtools.store import Store
@@ -37,6 +39,17 @@ def packages() -> list[str]:
     folders = {Path(p) for p in sys.path if p.endswith("site-packages")}
     found = {info.name for folder in folders for info in folder.glob("*.dist-info")}
     return [sys.version, *sorted(found)]
+
+
+def take(store: Store, fingerprint: str, now: datetime) -> Job | None:
+    """As `find`; and written down that it was used, so that it is not pruned as an old one."""
+
+    def used(execution: Execution) -> Execution:
+        return replace(execution, metadata={**execution.metadata, "used_time": stamp(now)})
+
+    with store.write():
+        found = find(store, fingerprint)
+        return Job.of(store.amend(Execution, found.name, used, now)) if found else None
 
 
 def find(store: Store, fingerprint: str) -> Job | None:

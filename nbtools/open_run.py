@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nbtools import keepsake, lineage, loggable
+from nbtools.below import below
 from nbtools.errors import RequestError, StateError, StoreError
 from nbtools.experiment_run import ExperimentRun
 from nbtools.logbook import Logbook
@@ -252,10 +253,13 @@ class OpenRun(ExperimentRun):
 
     def output_path(self, name: str) -> Path:
         """Where to write the file `name` so that it is one of this run's outputs."""
-        path = (self._folder / name).resolve()
+        path = below(self._folder, str(name)).resolve()
         if not path.is_relative_to(self._folder.resolve()):
             raise RequestError(f"{name!r} leads out of the run's folder: give a name below it")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RequestError(f"cannot make {path.parent}: {error.strerror}; mend that") from None
         return path
 
     @property

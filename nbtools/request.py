@@ -14,9 +14,10 @@ from nbtools.errors import RequestError
 from nbtools.executor import Task
 from nbtools.kernels.preload import imports
 from nbtools.notebook import Notebook
-from nbtools.nouns import Job, default_experiment, default_run, job_name, place, run_id
+from nbtools.nouns import Artifact, Job, default_experiment, default_run, job_name, place, run_id
 from nbtools.outputs import FILES
 from nbtools.prepare import prepare
+from nbtools.revision import ANSWER
 from nbtools.settings import Settings
 
 #: bytes of a notebook's name; disks take names of 255, and ours have more in them.
@@ -60,6 +61,8 @@ class Plan:
     task: Task  #: what the executor will get
     notebook: Notebook  #: the template
     prepared: str  #: the text of the notebook to execute
+    source: Artifact | None = None  #: the template, where it is not what its file holds now
+    revision: bytes = b""  #: what git said of that (`nbtools.revision`); empty: to be asked
 
     def lay_out(self) -> None:
         """Make the job's folder. Raises RequestError when it cannot be written."""
@@ -69,6 +72,8 @@ class Plan:
             (self.task.folder / FILES).mkdir(parents=True, exist_ok=True)
             self.task.prepared.write_text(self.prepared, encoding="utf-8")
             self.task.kept.write_text(self.task.dumps())
+            if self.revision:
+                (self.task.folder / ANSWER).write_bytes(self.revision)
         except OSError as error:
             raise RequestError(
                 f"cannot write {self.task.folder}: {error.strerror}; free some space, "
@@ -152,7 +157,7 @@ def _target(output: str | Path, notebook: Path) -> str:
     target = place(output)
     if target.is_dir():
         target /= notebook.name
-    if target.exists() and target.samefile(notebook):
+    if target.exists() and notebook.exists() and target.samefile(notebook):
         raise RequestError(f"the output {target} is the notebook itself: name another file")
     probe = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

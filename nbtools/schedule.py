@@ -39,6 +39,8 @@ class TickState(StrEnum):
         return self not in (TickState.QUEUED, TickState.STARTED)
 
 
+#: how the reason begins of a tick that was skipped because of another schedule's failure.
+FAILED_BEFORE = "schedule {} has not succeeded"
 #: what happens when a schedule is due and its limit of jobs is at work.
 CONCURRENCY = ("allow", "skip", "queue", "replace")
 #: which of the times are made up for that came while no service was there.

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -38,6 +38,8 @@ HANGS = 30.0
 POST = 1.0
 #: kernels are warmed so long before they are due, for so many schedules that are next.
 AHEAD, AT_ONCE = timedelta(seconds=45), 8
+#: seconds between two prunings.
+DAY = 86_400.0
 #: a clock that differs from what a stopwatch says by so many seconds was set.
 STEP = 5.0
 
@@ -89,6 +91,7 @@ class Service:
         post = threading.Thread(target=self._post, args=(stop,), daemon=True)
         post.start()
         threading.Thread(target=self._warm, args=(stop,), daemon=True).start()
+        threading.Thread(target=self._prune, args=(stop,), daemon=True).start()
         clock = _Stopwatch(self.jobs.clock())
         beat = -BEAT
         try:
@@ -176,6 +179,27 @@ class Service:
 
             warm_runner()
             warm(schedule.notebook, schedule.kernel, schedule.cwd)
+
+    # -- retention --------------------------------------------------------------------
+
+    def _prune(self, stop: threading.Event) -> None:
+        """Remove old jobs once a day, in a thread, where the settings say what to keep."""
+        from nbtools import disposal
+        from nbtools.retention import Rules
+
+        while not stop.is_set():
+            try:
+                rules = Rules.of(self.jobs.settings)
+                if rules is None:
+                    return
+                with closing(Store(self.jobs.store.folder)) as store:
+                    jobs = Jobs(store, self.jobs.settings, self.jobs.clock)
+                    gone = disposal.prune(jobs, rules, jobs.clock())
+                if not gone.nothing:
+                    self.say(f"pruned {len(gone.jobs)} jobs: {gone.bytes:,} bytes")
+            except NbtoolsError as error:
+                self.say(f"not pruned: {error}")
+            stop.wait(DAY)
 
     # -- the sign of life -------------------------------------------------------------
 

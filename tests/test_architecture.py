@@ -17,7 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {
         "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
-        "cron", "duration", "schedule", "placeholders", "due",
+        "cron", "duration", "schedule", "placeholders", "due", "below",
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
@@ -32,6 +32,7 @@ LAYERS = [
     },
     {
         "prepare", "request", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
+        "retry", "successor", "evidence", "monitor", "retention", "disposal", "delivery",
         "experiments", "experiment", "experiment_run", "open_run", "opening", "about",
         "autolog", "keepsake",
         "space", "objective", "design", "search", "tpe", "trials", "pruning", "conductor", "sweeps",
@@ -42,7 +43,7 @@ LAYERS = [
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
     },
-    {"git"},
+    {"git", "differences", "differences_page"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

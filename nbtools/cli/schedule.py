@@ -14,7 +14,7 @@ from nbtools.errors import RequestError
 if TYPE_CHECKING:
     from nbtools.schedule import Schedule, Tick
 
-JSON = click.option("--json", "json_", is_flag=True, help="Print for machines.")
+JSON = show.JSON
 
 
 class Time(click.ParamType[datetime]):
@@ -191,24 +191,32 @@ def history(name: str, limit: int, json_: bool) -> None:
 
 @schedule.command("pause")
 @click.argument("name")
-def pause(name: str) -> None:
+@JSON
+def pause(name: str, json_: bool) -> None:
     """Have a schedule not be due until it is resumed. What was queued is still executed."""
     from nbtools.schedules import Schedules
 
     found = Schedules.open().pause(name)
-    click.echo(f"{show.state(found.state)}  {found.name}")
+    if json_:
+        show.as_json(record(found))
+    else:
+        click.echo(f"{show.state(found.state)}  {found.name}")
 
 
 @schedule.command("resume")
 @click.argument("name")
 @click.option("--catch-up/--no-catch-up", default=None,
               help="Make up for the times since. Default: with misfire all.")  # fmt: skip
-def resume(name: str, catch_up: bool | None) -> None:
+@JSON
+def resume(name: str, catch_up: bool | None, json_: bool) -> None:
     """Have a paused schedule be due again."""
     from nbtools.schedules import Schedules
 
     schedules = Schedules.open()
     found = schedules.resume(name, catch_up)
+    if json_:
+        show.as_json(record(found))
+        return
     click.echo(f"{show.state(found.state)}  {found.name}")
     _next(found, schedules.next(name))
 
@@ -247,11 +255,16 @@ def cancel(name: str, json_: bool) -> None:
 
 @schedule.command("delete")
 @click.argument("name")
-def delete(name: str) -> None:
+@JSON
+def delete(name: str, json_: bool) -> None:
     """Forget a schedule and its history. What was queued is dropped, jobs stay."""
     from nbtools.schedules import Schedules
 
-    click.echo(f"deleted {Schedules.open().delete(name).name}")
+    found = Schedules.open().delete(name)
+    if json_:
+        show.as_json(record(found))
+    else:
+        click.echo(f"deleted {found.name}")
 
 
 @schedule.command("apply")

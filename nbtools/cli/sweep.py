@@ -143,12 +143,16 @@ def resume(name: str, parallel: int, changed: bool, json_: bool) -> None:
 
 @sweep.command()
 @click.argument("name", default="last")
-def cancel(name: str) -> None:
+@show.JSON
+def cancel(name: str, json_: bool) -> None:
     """Stop a sweep and its trials at work; `resume` goes on with it."""
     from nbtools.sweeps import Sweep
 
     found = Sweep(name).cancel()
-    click.echo(f"sweep {found.name} is cancelled")
+    if json_:
+        show.as_json({"sweep": found.name, "state": found.state})
+    else:
+        click.echo(f"sweep {found.name} is cancelled")
 
 
 @sweep.command()

@@ -204,9 +204,46 @@ def test_fetch_copies_and_does_not_overwrite(call, make_notebook, tmp_path):
     assert (tmp_path / "out.ipynb").exists()
     assert call("outputs", "fetch", "last", "--to", "got").returncode == 0
     assert (tmp_path / "got/sub/note.txt").read_text() == "hi"
+    assert call("outputs", "fetch", "last", "--to", "got").returncode == 0  # all is there already
+    (tmp_path / "got/sub/note.txt").write_text("mine")
     again = call("outputs", "fetch", "last", "sub/note.txt", "--to", "got")
     assert again.returncode == 2
     assert "--force" in again.stderr
+    assert (tmp_path / "got/sub/note.txt").read_text() == "mine"
+
+
+def test_fetch_takes_uris_and_leaves_out_what_leads_elsewhere(call, make_notebook, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    notebook = make_notebook(
+        "work.ipynb",
+        "import nbtools, os\nnbtools.output_path('note.txt').write_text('hi')\n"
+        f"os.symlink({str(tmp_path / 'secret')!r}, nbtools.output_path('.') / 'link')",
+    )
+    assert call("run", notebook).returncode == 0
+    done = call("outputs", "fetch", "last", "--to", f"file://{tmp_path}/got", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "left out: link: it is a link that leads out of the job's folder" in done.stderr
+    assert f"{tmp_path}/got/note.txt" in json.loads(done.stdout)
+    assert sorted(p.name for p in (tmp_path / "got").iterdir()) == [
+        "note.txt", "work.html", "work.ipynb",
+    ]  # fmt: skip
+    missing = call("outputs", "fetch", "last", "--to", "gs://bucket/path")
+    assert missing.returncode == 2
+    assert "pip install gcsfs" in missing.stderr
+
+
+def test_paths_that_a_notebook_s_metadata_record_are_not_gone_by(call, make_notebook, tmp_path):
+    notebook = make_notebook("work.ipynb", "print('hi')")
+    data = json.loads(notebook.read_text())
+    for name in ("papermill", "nbtools"):
+        keys = ("input_path", "output_path", "job", "run", "folder", "store")
+        data["metadata"][name] = dict.fromkeys(keys, f"{tmp_path}/{name}/../planted")
+    notebook.write_text(json.dumps(data))
+    before = {p.name for p in tmp_path.iterdir()}
+    assert call("run", notebook).returncode == 0
+    assert call("outputs", "fetch", "last", "--to", "got").returncode == 0
+    assert {p.name for p in tmp_path.iterdir()} == before | {"store", "got"}
+    assert {p.name for p in (tmp_path / "got").iterdir()} == {"work.ipynb", "work.html"}
 
 
 def test_params_and_doctor(call, make_notebook):
