@@ -20,11 +20,12 @@ from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
-from nbtools import notices
+from nbtools import disposal, notices
 from nbtools.dispatch import Dispatcher
 from nbtools.errors import NbtoolsError, RequestError
 from nbtools.jobs import Jobs, SubmittedJob
 from nbtools.nouns import moment, stamp
+from nbtools.retention import Rules
 from nbtools.schedule import Schedule, TickState
 from nbtools.store import Store
 
@@ -184,9 +185,6 @@ class Service:
 
     def _prune(self, stop: threading.Event) -> None:
         """Remove old jobs once a day, in a thread, where the settings say what to keep."""
-        from nbtools import disposal
-        from nbtools.retention import Rules
-
         while not stop.is_set():
             try:
                 rules = Rules.of(self.jobs.settings)
