@@ -33,6 +33,7 @@ from nbtools.nouns import (
     utc_now,
 )
 from nbtools.outputs import FILES
+from nbtools.secrets import own
 from nbtools.states import ExecutionState
 from nbtools.store import Store
 
@@ -225,7 +226,7 @@ class OpenRun(ExperimentRun):
 
     def log_table(self, name: str, table: Any) -> Artifact:
         """Keep a table as CSV: a DataFrame, a list of dicts, or a dict of lists."""
-        path = keepsake.table(table, self.output_path(f"{name}.csv"))
+        path = own().file(keepsake.table(table, self.output_path(f"{name}.csv")))
         return self.log_artifact(path, name, TABLE)
 
     def log_figure(self, name: str, figure: Any) -> Artifact:
@@ -238,7 +239,7 @@ class OpenRun(ExperimentRun):
     def log_text(self, name: str, text: str) -> Artifact:
         """Keep text as a file."""
         path = self.output_path(name if Path(name).suffix else f"{name}.txt")
-        path.write_text(str(text), encoding="utf-8")
+        path.write_text(own().masking.text(str(text)), encoding="utf-8")
         return self.log_artifact(path, name, TEXT)
 
     def use_artifact(self, name: str | Artifact) -> Artifact:

@@ -104,6 +104,8 @@ def _plan(jobs: Jobs, old: Job, checkpoint: str) -> Plan:
         timeout=task.timeout,
         cell_timeout=task.cell_timeout,
         memory=task.memory,
+        cpu_time=task.cpu_time,
+        secrets=task.secrets,
         threads=task.threads,
         checkpoint=checkpoint or task.checkpoint,
         allow_unknown=True,  # they were allowed, or are gone from the notebook since

@@ -26,6 +26,7 @@ from nbtools.kernels import wire
 from nbtools.limits import THREADS, Limits
 from nbtools.nouns import utc_now
 from nbtools.registry import own_process
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings, environment, set_environment
 from nbtools.states import JobState
 
@@ -45,8 +46,9 @@ RESERVE = 65536
 class Runner:
     """Executes `task`, observing."""
 
-    def __init__(self, task: Task, lock: int) -> None:
-        self._task, self._lock = task, lock
+    def __init__(self, task: Task, lock: int, sealed: Mapping[str, str]) -> None:
+        self._task, self._lock, self._sealed = task, lock, sealed
+        self._secrets = Secrets({name: sealed[name] for name in task.secrets})
         self._limits = Limits(task, task.folder / STOP)
         self._text_time = self._beat = time.monotonic()
         self._reserve = task.folder / "reserve"
@@ -90,6 +92,8 @@ class Runner:
             preload=task.preload,
             thaw=task.thaw,
             setup=task.setup,
+            secrets=self._secrets,
+            sealed=self._sealed,
         )
         sockets = private(Settings.load().runtime)
         kept = Checkpoints.of(sockets, task.job, task.checkpoint)
@@ -151,7 +155,9 @@ class Runner:
         return f"in cell {seen.cell} of {seen.cells}" if seen.cell else "before its first cell"
 
     def _note(self, seen: Observation | None = None) -> None:
-        line = (seen or self._seen).dumps().encode() + b"\n"
+        seen = seen or self._seen
+        masked = self._secrets.masking.text(seen.error)  # of what was printed it is masked
+        line = replace(seen, error=masked).dumps().encode() + b"\n"
         with (self._task.folder / PROGRESS).open("ab", buffering=0) as file:
             file.write(line)
 
@@ -176,20 +182,23 @@ def main(control: socket.socket, detach: bool) -> None:
         for stream in (1, 2):
             os.dup2(log, stream)
         os.close(log)
-        carry_out(Path(message["folder"]), lock, env)
+        carry_out(Path(message["folder"]), lock, env, message["sealed"])
         with suppress(OSError):
             wire.send(control, {"done": message["folder"]})
 
 
-def carry_out(folder: Path, lock: int, env: Mapping[str, str]) -> None:
-    """Execute the task in `folder`, whose lock is held by the descriptor `lock`."""
+def carry_out(folder: Path, lock: int, env: Mapping[str, str], sealed: Mapping[str, str]) -> None:
+    """Execute the task in `folder`, whose lock is held by the descriptor `lock`.
+
+    `sealed` are variables that its kernel's environment shall have, and none else.
+    """
     task = Task.loads((folder / TASK).read_text())
     os.pwrite(lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
     threads = {name: str(task.threads) for name in THREADS if task.threads}
     # All of it: a task leaves nothing to the next.
     set_environment({**threads, **env, "NBTOOLS_STORE": str(task.store)})
     os.chdir(task.cwd)
-    Runner(task, lock).run()
+    Runner(task, lock, sealed).run()
     os.close(lock)
 
 
