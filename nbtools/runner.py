@@ -168,8 +168,12 @@ def main(control: socket.socket, detach: bool) -> None:
     Detaches from whoever began this, unless a zygote did: the task at work is brought to
     its end though nobody is left to hear of it.
     """
-    if detach and os.fork():
-        os._exit(0)  # whoever began this has no child to wait for
+    if detach:
+        if os.fork():
+            os._exit(0)  # whoever began this has no child to wait for
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)  # and waits no longer for what might still be said
+        os.close(null)
     own_process()
     env = environment()
     control.settimeout(IDLE)
