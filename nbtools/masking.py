@@ -151,6 +151,7 @@ def _forms(value: str) -> Iterator[str]:
         str,
         lambda text: repr(text)[1:-1],
         lambda text: json.dumps(repr(text))[2:-2],
+        lambda text: repr(text.encode(errors="surrogateescape"))[2:-1],
         lambda text: json.dumps(text)[1:-1],
         lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
         html.escape,

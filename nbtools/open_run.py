@@ -177,7 +177,7 @@ class OpenRun(ExperimentRun):
         Raises RequestError when what belongs together is not of one length.
         """
         meta = loggable.classification(labels, matrix, fpr, tpr, threshold)
-        name = display_name or "classification-metrics"
+        name = own().masking.text(display_name or "classification-metrics")
         artifact = Artifact(
             name=artifact_name(self._context, name),
             schema_title=CLASSIFICATION,
@@ -211,7 +211,7 @@ class OpenRun(ExperimentRun):
             raise RequestError(f"no file {path} to keep as an artifact")
         if not path.is_relative_to(self._folder):
             path = Path(shutil.copy2(path, self.output_path(path.name)))
-        name = name or path.name
+        name = own().masking.text(name or path.name)
         artifact = lineage.of_file(artifact_name(self._context, name), path, schema_title, name)
         return self._left(artifact)
 
@@ -253,7 +253,7 @@ class OpenRun(ExperimentRun):
 
     def output_path(self, name: str) -> Path:
         """Where to write the file `name` so that it is one of this run's outputs."""
-        path = (self._folder / name).resolve()
+        path = (self._folder / own().masking.text(name)).resolve()
         if not path.is_relative_to(self._folder.resolve()):
             raise RequestError(f"{name!r} leads out of the run's folder: give a name below it")
         path.parent.mkdir(parents=True, exist_ok=True)

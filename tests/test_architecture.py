@@ -31,7 +31,8 @@ LAYERS = [
         "timetable",
     },
     {
-        "prepare", "request", "keyring", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
+        "prepare", "request", "keyring", "jobs", "submission", "batch", "resume", "cache", "watch",
+        "outputs",
         "experiments", "experiment", "experiment_run", "open_run", "opening", "about",
         "autolog", "keepsake",
         "space", "objective", "design", "search", "tpe", "trials", "pruning", "conductor", "sweeps",
