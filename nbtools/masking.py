@@ -29,20 +29,24 @@ class Masking:
     def __init__(self, values: Iterable[str]) -> None:
         found = {form for value in values for form in _forms(value)}
         self._forms = sorted(found, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, self._forms)))
+        forms = "|".join(map(re.escape, self._forms)) or "(?!)"
+        self._pattern = re.compile(f"(?=({forms}))")  # looks ahead: two may overlap
 
     def __bool__(self) -> bool:
         return bool(self._forms)
 
     def text(self, text: str) -> str:
         """`text` with `***` in the place of each value."""
-        return self._pattern.sub(MASK, text) if self._forms else text
+        shown, at = [], 0
+        for begin, end in self.spans(text):
+            shown += [text[at:begin], MASK]
+            at = end
+        return "".join(shown) + text[at:]
 
     def data(self, data: bytes) -> bytes:
         """The same of UTF-8."""
-        for form in self._forms:
-            data = data.replace(form.encode(errors="surrogateescape"), MASK.encode())
-        return data
+        text = data.decode(errors="surrogateescape")
+        return self.text(text).encode(errors="surrogateescape")
 
     def plain(self, value: Any) -> Any:
         """The same of what JSON can hold, to its depth, names included."""
@@ -61,8 +65,17 @@ class Masking:
         return {name: self.plain(value) for name, value in record.items()}
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where values begin and end."""
-        return (found.span() for found in self._pattern.finditer(text))
+        """Where values begin and end; what overlaps is one."""
+        if not any(form in text for form in self._forms):  # as mostly: pictures are long
+            return
+        begin = end = 0
+        for found in self._pattern.finditer(text):
+            if found.start() >= end:
+                if end:
+                    yield begin, end
+                begin = found.start()
+            end = max(end, found.end(1))
+        yield begin, end
 
     def open(self, text: str) -> int:
         """Where a value begins of which `text` does not hold the end yet; its length if none."""
@@ -90,25 +103,30 @@ class Stream:
         """The next piece; what can be shown by now."""
         whole = self._passed + self._held + text
         open_at = self._masking.open(whole)
-        shown, at = [], len(self._passed)
-        for begin, end in self._masking.spans(whole):
-            if begin >= open_at:
-                break
-            if end <= at:
-                continue
-            shown += [whole[at:begin], MASK] if begin >= at else [MASK]
-            at = end
+        shown, at = self._shown(whole, open_at)
         kept = max(at, open_at)
-        shown.append(whole[at:kept])
         self._passed, self._held = whole[min(open_at, kept) : kept], whole[kept:]
-        return "".join(shown)
+        return shown + whole[at:kept]
 
     def release(self) -> str:
         """What is held, where it cannot be held any longer."""
-        held, self._held = self._held, ""
-        self._passed += held
-        masked = self._masking.text(held)
-        return MASK if masked == held and len(held) >= BEGINNING else masked
+        whole = self._passed + self._held
+        shown, at = self._shown(whole, len(whole))
+        held, self._passed, self._held = self._held, whole, ""
+        if held and not shown and len(whole) >= BEGINNING:
+            return MASK
+        return shown + whole[at:]
+
+    def _shown(self, whole: str, end: int) -> tuple[str, int]:
+        """What to show of the values that begin before `end`, and of the text between them;
+        and where that ends.
+        """
+        shown, at = [], len(self._passed)
+        for begin, behind in self._masking.spans(whole):
+            if begin < end and behind > at:
+                shown += [whole[at:begin], MASK]
+                at = behind
+        return "".join(shown), at
 
 
 class Pipe:
