@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 from urllib.parse import quote, urlencode
 
 import pytest
