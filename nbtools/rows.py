@@ -37,11 +37,9 @@ def masked(record: Record) -> Record:
     """The record with `***` in the place of secrets, where this is a kernel that has some."""
     if not (masking := own().masking):
         return record
-    return replace(
-        record,
-        display_name=masking.text(record.display_name),
-        metadata=masking.fields(record.metadata),
-    )
+    names = ("display_name", "uri")  # an address may have a key in it
+    said = {n: masking.text(getattr(record, n)) for n in names if hasattr(record, n)}
+    return replace(record, metadata=masking.fields(record.metadata), **said)
 
 
 def record_of(kind: type[Record], row: sqlite3.Row | dict[str, Any]) -> Record:
