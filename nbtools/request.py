@@ -97,7 +97,7 @@ def plan(
     run = request.run or default_run(experiment, name)
     run_id(experiment, run)  # refuses names that Vertex AI would refuse
     needed = secrets.named([*request.secrets, *secrets.holes(params)])
-    keyring.find(needed, settings)  # refuses those that have no value
+    _shows_none(params, keyring.find(needed, settings))
     cwd = _folder(request.cwd or notebook.path.parent)
     task = Task(
         job=name,
@@ -142,6 +142,15 @@ def _fits_the_disk(notebook: Path) -> None:
             f"{notebook} has too long a name for the files made of it: "
             f"rename it to at most {MAX_STEM} letters"
         )
+
+
+def _shows_none(params: Mapping[str, Any], found: secrets.Secrets) -> None:
+    for name, value in params.items():
+        if found.masking.plain(value) != value:
+            raise RequestError(
+                f"{name} holds the value of secret {' or '.join(found)}, and would show it: give "
+                f"{{{{ secret.{next(iter(found))} }}}} instead"
+            )
 
 
 def _folder(path: str | Path) -> Path:

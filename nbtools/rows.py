@@ -37,8 +37,9 @@ def masked(record: Record) -> Record:
     """The record with `***` in the place of secrets, where this is a kernel that has some."""
     if not (masking := own().masking):
         return record
-    names = ("display_name", "uri")  # an address may have a key in it
-    said = {n: masking.text(getattr(record, n)) for n in names if hasattr(record, n)}
+    said: dict[str, Any] = {"display_name": masking.text(record.display_name)}
+    if isinstance(record, Artifact):  # an address may have a key in it
+        said["uri"] = masking.text(record.uri)
     return replace(record, metadata=masking.fields(record.metadata), **said)
 
 

@@ -368,6 +368,18 @@ def test_commands_say_names_and_never_values(call, make_notebook, value, config)
     assert call("secret", "delete", "API_KEY").returncode == 2
 
 
+def test_a_parameter_that_holds_one_is_refused(make_notebook, value, monkeypatch, store_folder):
+    notebook = make_notebook("work.ipynb", "1", parameters=PARAMETERS)
+    monkeypatch.setenv("API_KEY", value)
+    with pytest.raises(RequestError) as refused:
+        nbtools.submit(notebook, {"token": f"Bearer {value}"}, secrets=["API_KEY"])
+    assert str(refused.value) == (
+        "token holds the value of secret API_KEY, and would show it: "
+        "give {{ secret.API_KEY }} instead"
+    )
+    assert Jobs.open().list() == []
+
+
 def test_a_schedule_says_when_a_service_may_not_have_the_secret(call, make_notebook, value):
     make_notebook("work.ipynb", "1")
     env = {**os.environ, "API_KEY": value}
