@@ -28,6 +28,14 @@ while True:
 """
 
 
+BURNS = """
+import subprocess, sys
+while True:
+    burn = "import time\\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", burn])
+"""
+
+
 def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -229,8 +237,9 @@ class ExecutorContract:
         assert len(kept) >= 6
         assert [p for p in kept if value.encode() in p.read_bytes()] == []
 
-    def test_cpu_time_beyond_the_limit_ends_the_task(self, executor, begin):
-        task, handle = begin("x = 1", "while True: pass", cpu_time=3.0)
+    @pytest.mark.parametrize("cell", ["while True: pass", BURNS], ids=["kernel", "child"])
+    def test_cpu_time_beyond_the_limit_ends_the_task(self, executor, begin, cell):
+        task, handle = begin("x = 1", cell, cpu_time=3.0)
         seen = self.end(executor, handle)
         assert seen.state is JobState.FAILED
         assert re.fullmatch(
@@ -239,6 +248,10 @@ class ExecutorContract:
             seen.error,
         )
         assert statuses(task.partial) == ["completed", "failed"]
+
+    def test_sleeping_takes_no_cpu_time(self, executor, begin):
+        _, handle = begin("import time", "time.sleep(4)", cpu_time=3.5)
+        assert self.end(executor, handle).error == ""
 
     def test_a_timeout_of_the_whole(self, executor, begin):
         task, handle = begin("import time", "time.sleep(600)", timeout=3.0)
