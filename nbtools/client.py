@@ -20,6 +20,7 @@ from jupyter_core.utils import ensure_async
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from nbtools.kernel import Kernel, Launch
+from nbtools.messages import Messages
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Client(Kernel):
         self._stopped: Stopped | None = None
         self._cell = 0
         self._cell_begin: float | None = None
+        self._masking = launch.secrets.masking
+        self._messages = Messages(self._masking)
         self.echo = Echo()
         self.checkpoints: Checkpoints | None = None
 
@@ -125,25 +128,39 @@ class Client(Kernel):
         try:
             await self.async_execute_cell(cell, index)
         except CellExecutionError as error:
-            self.settle()
+            self._settle(cell, index)
             if self._stopped is None and _clean_exit(cell):
                 self._progress.cell_complete(cell, index)
                 raise _CleanExit from None
             self._progress.cell_failed(cell, index)
-            reason = f"{self._where(cell)}: {error.ename}: {_first_line(error.evalue)}"
+            said = _first_line(self._masking.text(f"{error.ename}: {error.evalue}"))
+            reason = f"{self._where(cell)}: {said}"
             raise self._stopped or Stopped(JobState.FAILED, reason) from error
         except BaseException:
-            self.settle()
+            self._settle(cell, index)
             self._progress.cell_failed(cell, index)
             raise
         finally:
             self._cell_begin = None
-        self.settle()
+        self._settle(cell, index)
         self._progress.cell_complete(cell, index)
         await self._freeze(cell, index)
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
-        """Hear a message of the kernel; the last line of a stream is worth observing."""
+        """Hear a message of the kernel, with secrets masked."""
+        output = None
+        for masked in self._messages.mask(msg):
+            output = self._take(masked, cell, cell_index)
+        return output
+
+    def _settle(self, cell: NotebookNode, index: int) -> None:
+        """The cell says no more."""
+        for message in self._messages.rest():
+            self._take(message, cell, index)
+        self.settle()
+
+    def _take(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
+        """The last line of a stream is worth observing."""
         self._progress.message(cell_index, msg)
         output = super().process_message(msg, cell, cell_index)
         self.echo.hear(msg)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtools import lineage, registry, revision
+from nbtools import keyring, lineage, registry, revision
 from nbtools.errors import (
     AlreadyExists,
     NbtoolsError,
@@ -142,7 +142,7 @@ class Jobs:
         remembered = self.store.get(Execution, name).metadata
         executor = self._executor(remembered["executor"])
         try:
-            handle = executor.start(task)
+            handle = executor.start(task, keyring.find(task.secrets, self.settings))
         except AlreadyExists:  # another has begun it, is about to, or has died over that
             return self.look(name)[0]
         except NbtoolsError as error:

@@ -9,6 +9,7 @@ import inspect
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
@@ -22,13 +23,18 @@ from traitlets import default
 
 from nbtools.kernels.fork import ended
 from nbtools.kernels.zygotes import can_fork
+from nbtools.masking import Pipe
 from nbtools.screen import Screen
+from nbtools.secrets import Secrets
+from nbtools.settings import environment
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 #: seconds that what is executed unseen may take.
 PATIENCE = 30.0
+#: what a Python kernel does first that has secrets: it may not have nbtools, then it cannot log.
+KNOW = "__import__('nbtools.secrets', fromlist=['own']).own() and ''"
 #: what a kernelspec says to have its kernels forked.
 WARM = {"provisioner_name": "nbtools-warm"}
 
@@ -43,6 +49,8 @@ class Launch:
     patience: float = 60.0  #: seconds to wait for a zygote that is loading
     thaw: str = ""  #: go on from the kernel that is frozen at this socket
     setup: str = ""  #: executed there first, unseen
+    secrets: Secrets = field(default_factory=Secrets)  #: values that are to be shown nowhere
+    sealed: Mapping[str, str] = field(default_factory=dict, repr=False)  #: its own environment
     startup_timeout: float = 60.0  #: seconds until the kernel must answer
     options: dict[str, Any] = field(default_factory=dict)  #: for nbclient
 
@@ -73,6 +81,7 @@ class Kernel(Screen):
         self._process: Any = None  #: the kernel's, or None where it is not on this machine
         self._ooms = _out_of_memory()
         self._heard = 0  #: messages about cells
+        self._aside: Pipe | None = None  #: what the kernel writes besides what it says
 
     @default("kernel_manager_class")
     def _kernel_manager_class_default(self) -> type[AsyncKernelManager]:
@@ -95,6 +104,8 @@ class Kernel(Screen):
         self.kc.start_channels(hb=False)
         self.kc.allow_stdin = False
         await self._ready()
+        if self._launch.secrets and self.nb.metadata.language_info["name"] == "python":
+            await self.silently("", KNOW)
         if self._launch.thaw:
             await self.silently(self._launch.setup)
 
@@ -106,14 +117,24 @@ class Kernel(Screen):
             more = {"preload": launch.preload, "patience": launch.patience}
         if launch.thaw:
             more = {"thaw": launch.thaw}
+        if launch.sealed:
+            more["env"] = {**environment(), **launch.sealed, **launch.secrets.environment()}
+            if _provisioner(spec) == WARM["provisioner_name"]:
+                more["secrets"] = launch.secrets
+        if launch.secrets:
+            self._aside = Pipe(launch.secrets.masking)
+            more["stdout"] = more["stderr"] = self._aside.end
         resource_path = self.resources.get("metadata", {}).get("path") or None
         if resource_path:
             more["cwd"] = resource_path
         arguments = list(self.extra_arguments)
         if self.km.ipykernel and self.ipython_hist_file:  # a job's lines are nobody's history
             arguments.append(f"--HistoryManager.hist_file={self.ipython_hist_file}")
-        start = self.km.start_kernel(extra_arguments=arguments, **more)
-        await ensure_async(start)
+        try:
+            await ensure_async(self.km.start_kernel(extra_arguments=arguments, **more))
+        finally:
+            if self._aside:
+                self._aside.given()
 
     async def _ready(self) -> None:
         """Wait until the kernel answers, and is heard: both its channels must be there."""
@@ -168,6 +189,8 @@ class Kernel(Screen):
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+        if self._aside:
+            self._aside.wait()
         self.km = self.kc = None
 
     async def _async_poll_for_reply(

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nbtools import registry
+from nbtools import keyring, registry, secrets
 from nbtools.errors import RequestError
 from nbtools.executor import Task
 from nbtools.kernels.preload import imports
@@ -40,7 +40,9 @@ class Request:
     timeout: float = 0.0  #: seconds for the whole
     cell_timeout: float = 0.0  #: seconds for each cell
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
+    cpu_time: float = 0.0  #: seconds of CPU that it may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     checkpoint: str = ""  #: keep the state after `cells`, or after those `tagged` checkpoint
     cache: bool = False  #: take a job that succeeded with the same before, if there is one
     inputs: tuple[str, ...] = ()  #: artifacts or files that the notebook reads
@@ -99,6 +101,8 @@ def plan(
     experiment = request.experiment or settings.experiment or default_experiment(notebook.path)
     run = request.run or default_run(experiment, name)
     run_id(experiment, run)  # refuses names that Vertex AI would refuse
+    needed = secrets.named([*request.secrets, *secrets.holes(params)])
+    _shows_none(params, keyring.find(needed, settings))
     cwd = _folder(request.cwd or notebook.path.parent)
     task = Task(
         job=name,
@@ -112,7 +116,9 @@ def plan(
         cell_timeout=_limit("cell_timeout", request.cell_timeout or settings.cell_timeout),
         memory=int(_limit("memory", request.memory)),
         threads=int(_limit("threads", request.threads)),
-        checkpoint=_checkpoint(request.checkpoint),
+        cpu_time=_limit("cpu_time", request.cpu_time),
+        secrets=needed,
+        checkpoint=_checkpoint(request.checkpoint, needed),
         report_wanted=request.report,
         warm=settings.warm,
         preload=settings.preload or imports(notebook.data, cwd),
@@ -143,6 +149,15 @@ def _fits_the_disk(notebook: Path) -> None:
         )
 
 
+def _shows_none(params: Mapping[str, Any], found: secrets.Secrets) -> None:
+    for name, value in params.items():
+        if found.masking.plain(value) != value:
+            raise RequestError(
+                f"{name} holds the value of secret {' or '.join(found)}, and would show it: give "
+                f"{{{{ secret.{next(iter(found))} }}}} instead"
+            )
+
+
 def _folder(path: str | Path) -> Path:
     folder = place(path)
     if not folder.is_dir():
@@ -170,7 +185,12 @@ def _target(output: str | Path, notebook: Path) -> str:
     return str(target)
 
 
-def _checkpoint(mode: str) -> str:
+def _checkpoint(mode: str, secrets: tuple[str, ...]) -> str:
+    if mode and secrets:
+        raise RequestError(
+            "a checkpoint keeps a kernel with its secrets for an hour: leave out the checkpoint, "
+            f"or secret {', '.join(secrets)}"
+        )
     if mode not in ("", "cells", "tagged"):
         raise RequestError(f"checkpoint must be cells or tagged, or empty for none: not {mode!r}")
     return mode

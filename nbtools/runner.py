@@ -27,6 +27,7 @@ from nbtools.kernels import wire
 from nbtools.limits import THREADS, Limits
 from nbtools.nouns import utc_now
 from nbtools.registry import own_process
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings, environment, set_environment
 from nbtools.states import JobState
 
@@ -46,8 +47,9 @@ RESERVE = 65536
 class Runner:
     """Executes `task`, observing."""
 
-    def __init__(self, task: Task, lock: int) -> None:
-        self._task, self._lock = task, lock
+    def __init__(self, task: Task, lock: int, sealed: Mapping[str, str]) -> None:
+        self._task, self._lock, self._sealed = task, lock, sealed
+        self._secrets = Secrets({name: sealed[name] for name in task.secrets})
         self._limits = Limits(task, task.folder / STOP)
         self._text_time = self._beat = time.monotonic()
         self._reserve = task.folder / "reserve"
@@ -91,6 +93,8 @@ class Runner:
             preload=task.preload,
             thaw=task.thaw,
             setup=task.setup,
+            secrets=self._secrets,
+            sealed=self._sealed,
         )
         sockets = private(Settings.load().runtime)
         kept = Checkpoints.of(sockets, task.job, task.checkpoint)
@@ -153,7 +157,9 @@ class Runner:
         return f"in cell {seen.cell} of {seen.cells}" if seen.cell else "before its first cell"
 
     def _note(self, seen: Observation | None = None) -> None:
-        line = (seen or self._seen).dumps().encode() + b"\n"
+        seen = seen or self._seen
+        masked = self._secrets.masking.text(seen.error)  # of what was printed it is masked
+        line = replace(seen, error=masked).dumps().encode() + b"\n"
         with (self._task.folder / PROGRESS).open("ab", buffering=0) as file:
             file.write(line)
 
@@ -164,8 +170,12 @@ def main(control: socket.socket, detach: bool) -> None:
     Detaches from whoever began this, unless a zygote did: the task at work is brought to
     its end though nobody is left to hear of it.
     """
-    if detach and os.fork():
-        os._exit(0)  # whoever began this has no child to wait for
+    if detach:
+        if os.fork():
+            os._exit(0)  # whoever began this has no child to wait for
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)  # and waits no longer for what might still be said
+        os.close(null)
     own_process()
     env = environment()
     control.settimeout(IDLE)
@@ -178,13 +188,16 @@ def main(control: socket.socket, detach: bool) -> None:
         for stream in (1, 2):
             os.dup2(log, stream)
         os.close(log)
-        carry_out(Path(message["folder"]), lock, env)
+        carry_out(Path(message["folder"]), lock, env, message["sealed"])
         with suppress(OSError):
             wire.send(control, {"done": message["folder"]})
 
 
-def carry_out(folder: Path, lock: int, env: Mapping[str, str]) -> None:
-    """Execute the task in `folder`, whose lock is held by the descriptor `lock`."""
+def carry_out(folder: Path, lock: int, env: Mapping[str, str], sealed: Mapping[str, str]) -> None:
+    """Execute the task in `folder`, whose lock is held by the descriptor `lock`.
+
+    `sealed` are variables that its kernel's environment shall have, and none else.
+    """
     task = Task.loads((folder / TASK).read_text())
     os.pwrite(lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
     threads = {name: str(task.threads) for name in THREADS if task.threads}
@@ -192,7 +205,7 @@ def carry_out(folder: Path, lock: int, env: Mapping[str, str]) -> None:
     own = {"NBTOOLS_STORE": str(task.store), leftovers.MARK: task.job}
     set_environment({**threads, **env, **own})
     os.chdir(task.cwd)
-    Runner(task, lock).run()
+    Runner(task, lock, sealed).run()
     os.close(lock)
 
 

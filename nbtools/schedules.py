@@ -285,7 +285,7 @@ def _check_rules(schedule: Schedule) -> None:
             "up for: choose concurrency queue or allow"
         )
     for name in ("max_run_count", "max_concurrent_run_count", "max_age", "retries", "backoff",
-                 "timeout", "memory"):  # fmt: skip
+                 "timeout", "memory", "cpu_time"):  # fmt: skip
         if not getattr(schedule, name) >= 0:
             raise RequestError(f"{name} must be 0 or more: not {getattr(schedule, name)}")
     for when in (schedule.start_time, schedule.end_time):
@@ -336,6 +336,8 @@ def create(
     retries: int = 0,
     backoff: float = 30.0,
     timeout: float = 0.0,
+    cpu_time: float = 0.0,
+    secrets: Iterable[str] = (),
     notify: Iterable[str] = (),
     experiment: str = "",
     priority: int = 0,
@@ -343,7 +345,7 @@ def create(
     """Create a schedule; `nbtools service run` executes it when it is due.
 
     `cron` is an expression in the zone `tz` (an IANA name, default UTC), or empty with
-    `after`, schedules to come after. `max_age`, `backoff` and `timeout` are in seconds.
+    `after`, schedules to come after. `max_age`, `backoff`, `timeout` and `cpu_time` are in seconds.
     The other arguments are those of `Schedule`. Raises RequestError, saying what is wrong.
     """
     return Schedules.open().create(
@@ -364,6 +366,8 @@ def create(
             retries=retries,
             backoff=backoff,
             timeout=timeout,
+            cpu_time=cpu_time,
+            secrets=tuple(secrets),
             notify=tuple(notify),
             experiment=experiment,
             priority=priority,

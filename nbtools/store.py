@@ -26,7 +26,7 @@ from nbtools.journal import Series
 from nbtools.migrations import migrate, use_log
 from nbtools.nouns import RUN, Context, Event, stamp
 from nbtools.points import Point, Points
-from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
+from nbtools.rows import ENDS, TABLES, Record, event_of, masked, record_of, row_of
 from nbtools.summaries import Summaries, Table
 from nbtools.tally import Tally
 from nbtools.timetable import Timetable
@@ -120,7 +120,8 @@ class Store:
 
     def add(self, record: Record, now: datetime) -> Record:
         """Remember a new record; raises AlreadyExists."""
-        record = replace(record, create_time=record.create_time or now, update_time=now, etag=1)
+        made = record.create_time or now
+        record = replace(masked(record), create_time=made, update_time=now, etag=1)
         row = row_of(record)
         marks = ", ".join("?" * len(row))
         try:
@@ -155,7 +156,7 @@ class Store:
         """Replace a record by `change(record)`, with nothing in between. Raises NotFound."""
         with self.write():
             old = self.get(kind, name)
-            new = change(old)
+            new = masked(change(old))
             if new == old:
                 return old
             new = replace(new, update_time=now, etag=old.etag + 1)

@@ -254,8 +254,10 @@ def sweep(
     timeout: float = 0.0,
     cell_timeout: float = 0.0,
     memory: int = 0,
+    cpu_time: float = 0.0,
     threads: int = 0,
     inputs: Iterable[str] = (),
+    secrets: Iterable[str] = (),
     allow_unknown: bool = False,
     notice: Notice | None = None,
 ) -> Sweep:
@@ -277,7 +279,8 @@ def sweep(
     request = Request(
         notebook=notebook, params=params or {}, experiment=experiment, kernel=kernel, cwd=cwd,
         executor=executor, timeout=timeout, cell_timeout=cell_timeout, memory=memory,
-        threads=threads, inputs=tuple(inputs), allow_unknown=allow_unknown,
+        cpu_time=cpu_time, threads=threads, inputs=tuple(inputs), secrets=tuple(secrets),
+        allow_unknown=allow_unknown,
     )  # fmt: skip
     design = Design(
         request=request, space=_read(request, space), search=search, trials=trials,

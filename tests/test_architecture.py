@@ -17,7 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {
         "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
-        "cron", "duration", "schedule", "placeholders", "due", "below",
+        "cron", "duration", "schedule", "placeholders", "due", "below", "masking", "secrets",
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
@@ -25,14 +25,14 @@ LAYERS = [
         "terms", "removal",
         "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
-        "limits", "runner", "rehearsal", "page", "importer", "importers", "eventfile",
+        "limits", "runner", "rehearsal", "messages", "page", "importer", "importers", "eventfile",
         "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
         "contents", "digests", "revision", "care", "salvage", "carving", "rebuild", "repair",
         "timetable", "tally", "leftovers",
     },
     {
-        "prepare", "request", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
-        "retry", "successor", "evidence", "monitor", "retention", "disposal", "delivery",
+        "prepare", "request", "keyring", "jobs", "submission", "batch", "resume", "cache", "watch",
+        "outputs", "retry", "successor", "evidence", "monitor", "retention", "disposal", "delivery",
         "experiments", "experiment", "experiment_run", "open_run", "opening", "about",
         "autolog", "keepsake",
         "space", "objective", "design", "search", "tpe", "trials", "pruning", "conductor", "sweeps",

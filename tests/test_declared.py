@@ -68,6 +68,20 @@ def test_a_file_is_applied_and_then_there_is_nothing_to_do(schedules, declare):
     assert set(kinds(difference(path, schedules)).values()) == {"keep"}
 
 
+def test_limits_and_the_names_of_secrets(schedules, declare, monkeypatch):
+    text = BOTH.replace("    retries: 3\n", "    cpu_time: 10m\n    secrets: API_KEY\n")
+    with pytest.raises(RequestError, match="no secret API_KEY: put it into"):
+        apply(declare(text), schedules)
+    monkeypatch.setenv("API_KEY", "value-of-the-key")
+    apply(declare(text), schedules)
+    train = schedules.get("train")
+    assert (train.cpu_time, train.secrets) == (600.0, ("API_KEY",))
+    path = declare(text.replace("API_KEY", "[API_KEY, OTHER_KEY]"))
+    monkeypatch.setenv("OTHER_KEY", "value-of-another")
+    change = next(c for c in difference(path, schedules) if c.name == "train")
+    assert change.details == (("secrets", ("API_KEY",), ("API_KEY", "OTHER_KEY")),)
+
+
 def test_what_has_changed_is_told_by_its_fields(schedules, declare):
     apply(declare(BOTH), schedules)
     schedules.run_now("train")

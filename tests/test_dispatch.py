@@ -15,6 +15,7 @@ from nbtools.jobs import Jobs
 from nbtools.nouns import JOB, Execution
 from nbtools.schedule import Schedule, ScheduleState, TickState, job_of
 from nbtools.schedules import Schedules
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings
 from nbtools.states import JobState
 from nbtools.store import Store
@@ -257,7 +258,7 @@ def test_a_job_whose_beginning_was_not_written_down_is_not_begun_twice(world):
     world.create()
     dying = world.service()
     dying.jobs.hand_over = lambda task: (
-        dying.jobs._executor("local").start(task) and (dying.jobs.look(task.job)[0])
+        dying.jobs._executor("local").start(task, Secrets()) and (dying.jobs.look(task.job)[0])
     )
     world.now = NOON
     dying.round(NOON)

@@ -31,6 +31,7 @@ COMMANDS = {
     "outputs": ("outputs:outputs", "List, fetch and open what a job left behind."),
     "prune": ("prune:prune", "Remove old jobs that nothing refers to."),
     "schedule": ("schedule:schedule", "Execute notebooks by the clock, or after each other."),
+    "secret": ("secret:secret", "Keep secrets for notebooks, outside of every store."),
     "service": ("service:service", "Run, install and look at what executes schedules."),
     "runs": ("runs:runs", "List, compare, export, tag and delete experiment runs."),
     "tb": ("tb:tb", "Open TensorBoard on runs."),

@@ -67,6 +67,9 @@ def schedule() -> None:
 @click.option("--backoff", type=Duration(), default=30.0, help="After this; doubled each time.")
 @click.option("--timeout", type=Duration(), default=0.0, help="Limit for each attempt.")
 @click.option("--memory", type=Size(), default=0, help="Limit for its kernel: 2GiB.")
+@click.option("--cpu-time", type=Duration(), default=0.0, help="Limit of CPU for each attempt.")
+@click.option("--secret", "secrets", multiple=True, metavar="NAME",
+              help="A secret for its environment: `nbtools secret set NAME` keeps it.")  # fmt: skip
 @click.option("--priority", default=0, help="The higher goes first when there is no room.")
 @click.option("--notify", multiple=True, metavar="TARGET",
               help="On failure and recovery: https://…, mailto:…, command:…")  # fmt: skip
@@ -108,6 +111,7 @@ def create(
     click.echo(f"{show.state(made.state)}  {made.name}")
     _next(made, schedules.next(made.name))
     _hint_of_service()
+    _hint_of_secrets(made)
 
 
 @schedule.command("list")
@@ -366,3 +370,16 @@ def _hint_of_service() -> None:
 
     if not running(Settings.load().store):
         click.echo(f"no service runs: begin one with {show.program()} service run", err=True)
+
+
+def _hint_of_secrets(made: Schedule) -> None:
+    from nbtools.keyring import only_here
+    from nbtools.secrets import holes
+    from nbtools.settings import Settings
+
+    for name in only_here({*made.secrets, *holes(made.params)}, Settings.load()):
+        click.echo(
+            f"secret {name} is in this environment only, and a service may have another: "
+            f"`{show.program()} secret set {name}` keeps it",
+            err=True,
+        )

@@ -63,6 +63,8 @@ def sweep() -> None:
 @click.option("--timeout", type=Duration(), default=0.0, help="Limit for a trial.")
 @click.option("--cell-timeout", type=Duration(), default=0.0, help="Limit for a cell.")
 @click.option("--memory", type=Size(), default=0, help="Limit for a trial's kernel: 2GiB.")
+@click.option("--cpu-time", type=Duration(), default=0.0, help="Limit of CPU for a trial: 10m.")
+@click.option("--secret", "secrets", multiple=True, metavar="NAME", help="For its environment.")
 @click.option("--threads", default=0, help="CPU threads. Default: the cores, shared among -j.")
 @click.option("--input", "inputs", multiple=True, metavar="ARTIFACT", help="What it reads.")
 @click.option("--allow-unknown", is_flag=True, help="Take names the notebook does not have.")

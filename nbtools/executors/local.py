@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,7 @@ from nbtools import leftovers
 from nbtools.errors import AlreadyExists, RequestError, StoreError
 from nbtools.executor import DIED, Observation, Task
 from nbtools.kernels import wire
+from nbtools.secrets import NAMES, Secrets, own
 from nbtools.settings import Settings, environment
 from nbtools.states import JobState
 
@@ -96,10 +97,12 @@ class Worker:
             last = begun.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise StoreError(f"no process could be begun: {last}")
 
-    def give(self, folder: Path, lock: int, log: int) -> bool:
-        """Hand it a task; False when it is gone."""
+    def give(self, folder: Path, sealed: Mapping[str, str], lock: int, log: int) -> bool:
+        """Hand it a task, and what none but its kernel's environment shall have; False when
+        it is gone.
+        """
         try:
-            wire.send(self.control, {"folder": str(folder)}, [lock, log])
+            wire.send(self.control, {"folder": str(folder), "sealed": dict(sealed)}, [lock, log])
             return "taken" in wire.receive(self.control)[0]
         except (OSError, EOFError):
             return False
@@ -145,7 +148,7 @@ class LocalExecutor:
             )
         return kernel
 
-    def start(self, task: Task) -> str:
+    def start(self, task: Task, secrets: Secrets) -> str:
         lock = os.open(task.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if (task.folder / PROGRESS).exists() or not _take(lock):
@@ -154,7 +157,8 @@ class LocalExecutor:
             os.write(lock, json.dumps({"host": socket.gethostname()}).encode())
             (task.folder / TASK).write_text(task.dumps())
             with (task.folder / LOG).open("wb") as log:
-                self._at_work[str(task.folder)] = self._give(task.folder, lock, log.fileno())
+                worker = self._give(task.folder, secrets, lock, log.fileno())
+                self._at_work[str(task.folder)] = worker
         finally:
             os.close(lock)
         return str(task.folder)
@@ -162,14 +166,17 @@ class LocalExecutor:
     def begun(self, folder: Path) -> str:
         return str(folder) if (folder / PROGRESS).exists() else ""
 
-    def _give(self, folder: Path, lock: int, log: int) -> Worker:
-        env = environment()
+    def _give(self, folder: Path, secrets: Secrets, lock: int, log: int) -> Worker:
+        whole = environment()
+        whole.pop(NAMES, None)  # a job that a job begins has the secrets that it asks for
+        sealed = {**secrets.among(whole), **secrets}
+        env = {k: v for k, v in whole.items() if k not in {*sealed, *own().among(whole)}}
         while self._idle:
             worker = self._idle.pop()
-            if worker.env == env and worker.give(folder, lock, log):
+            if worker.env == env and worker.give(folder, sealed, lock, log):
                 return worker
         worker = Worker(env)
-        if not worker.give(folder, lock, log):
+        if not worker.give(folder, sealed, lock, log):
             raise StoreError("the process that was to execute the notebook ended at once")
         return worker
 

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -23,6 +24,7 @@ from traitlets import Float, List, Unicode
 
 from nbtools.kernels.fork import Fork, Program, ended
 from nbtools.kernels.zygotes import Spec, Zygotes, can_fork, connected, private
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings
 
 #: the modules that launch IPython's kernel.
@@ -55,14 +57,20 @@ class WarmProvisioner(LocalProvisioner):
         return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Fork it; `preload` and `patience` among `kwargs` go before the traits of these names."""
+        """Fork it; `preload` and `patience` among `kwargs` go before the traits of these names.
+
+        Of the environment what is among `secrets` goes to the kernel, and past its zygote.
+        """
+        secrets = kwargs.pop("secrets", None) or Secrets()
         preload = kwargs.pop("preload", None) or self.preload
         patience = float(kwargs.pop("patience", self.patience))
         made = None
         if thaw := kwargs.pop("thaw", ""):
             made = await asyncio.to_thread(self._thawed, thaw, Launch.of(cmd), kwargs)
         elif self._private and (launch := Launch.of(cmd)):
-            program = launch.program(kwargs, self._leavings())
+            sealed = secrets.among(kwargs["env"])
+            open_ = {k: v for k, v in kwargs["env"].items() if k not in sealed}
+            program = launch.program({**kwargs, "env": open_}, self._leavings(), sealed)
             spec, settings = launch.spec(tuple(preload), program.env), Settings.load()
             zygotes = Zygotes(settings.runtime, settings.idle)
             # In a thread: a server that starts a kernel goes on serving meanwhile.
@@ -131,7 +139,12 @@ class Launch:
         env = {"MPLBACKEND": INLINE, **env}  # as the kernel will set it
         return Spec.of(self.python, preload, env, self.options, BASE)
 
-    def program(self, kwargs: dict[str, Any], leavings: tuple[str, ...]) -> Program:
+    def program(
+        self,
+        kwargs: dict[str, Any],
+        leavings: tuple[str, ...],
+        sealed: Mapping[str, str] = MappingProxyType({}),
+    ) -> Program:
         """What to fork, by the arguments that `subprocess.Popen` would have got."""
         return Program(
             module="ipykernel_launcher",
@@ -140,4 +153,5 @@ class Launch:
             cwd=str(kwargs.get("cwd") or Path.cwd()),
             stdio=(None, kwargs.get("stdout"), kwargs.get("stderr")),
             leavings=leavings,
+            sealed=sealed,
         )

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from nbtools import transcript
 from nbtools.errors import AlreadyExists, RequestError
 from nbtools.executor import Task
 from nbtools.executors.local import LocalExecutor
+from nbtools.secrets import Secrets
 from nbtools.states import JobState
 
 STUBBORN = """
@@ -34,6 +36,13 @@ import subprocess
 print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
 print(subprocess.run(["sh", "-c", "setsid sleep 600 >&2 & echo $!"], stdout=-1).stdout.decode())
 print(subprocess.Popen(["sleep", "600"]).pid, flush=True)
+"""
+
+BURNS = """
+import subprocess, sys
+while True:
+    burn = "import time\\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", burn])
 """
 
 
@@ -86,9 +95,10 @@ class ExecutorContract:
     def begin(self, executor, make_task):
         begun = []
 
-        def begin(*cells, **values):
-            task = make_task(*cells, **values)
-            handle = executor.start(task)
+        def begin(*cells, secrets=None, **values):
+            secrets = Secrets(secrets)
+            task = make_task(*cells, secrets=tuple(secrets), **values)
+            handle = executor.start(task, secrets)
             begun.append(handle)
             return task, handle
 
@@ -156,17 +166,17 @@ class ExecutorContract:
     def test_starting_twice_is_refused(self, executor, begin):
         task, handle = begin("import time", "time.sleep(600)")
         with pytest.raises(AlreadyExists, match="work-1 was started before"):
-            executor.start(task)
+            executor.start(task, Secrets())
         executor.stop(handle)
         self.end(executor, handle)
         with pytest.raises(AlreadyExists, match="work-1 was started before"):
-            executor.start(task)
+            executor.start(task, Secrets())
 
     def test_what_was_started_is_found_by_its_folder(self, executor, make_task, tmp_path):
         task = make_task("1")
         assert executor.begun(task.folder) == ""
         assert executor.begun(tmp_path / "no-such") == ""
-        handle = executor.start(task)
+        handle = executor.start(task, Secrets())
         until(lambda: executor.begun(task.folder) == handle)
         self.end(executor, handle)
         assert executor.begun(task.folder) == handle
@@ -216,6 +226,42 @@ class ExecutorContract:
     def test_threads_are_what_the_task_says(self, executor, begin):
         _, handle = begin("import os\nprint(os.environ['OMP_NUM_THREADS'])", threads=3)
         assert self.end(executor, handle).text == "3"
+
+    def test_secrets_reach_the_kernel_and_nothing_that_is_kept(self, executor, begin, tmp_path):
+        value = f"contract-{os.urandom(8).hex()}"
+        cells = [
+            "import os, time\nvalue = os.environ['TOKEN']\nprint(value)\nvalue",
+            "print(value[:12], end='', flush=True); time.sleep(0.3); print(value[12:])",
+            "_ = os.system('echo $TOKEN; echo $TOKEN >&2')",
+            "print(len(value))",
+            "raise ValueError(value)",
+        ]
+        task, handle = begin(*cells, secrets={"TOKEN": value})
+        seen = self.end(executor, handle)
+        assert seen.error == "cell 5 of 5 (In [5]): ValueError: ***"
+        assert seen.text == str(len(value))
+        cells = nbformat.read(task.partial, as_version=4).cells
+        shown = [c.outputs for c in cells if c.cell_type == "code"]
+        assert [o[0].text for o in shown[:2]] == ["***\n"] * 2
+        kept = [p for p in tmp_path.rglob("*") if p.is_file()]
+        assert len(kept) >= 6
+        assert [p for p in kept if value.encode() in p.read_bytes()] == []
+
+    @pytest.mark.parametrize("cell", ["while True: pass", BURNS], ids=["kernel", "child"])
+    def test_cpu_time_beyond_the_limit_ends_the_task(self, executor, begin, cell):
+        task, handle = begin("x = 1", cell, cpu_time=3.0)
+        seen = self.end(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert re.fullmatch(
+            r"stopped in cell 2 of 2: it used [0-9.]+ s of CPU, "
+            r"more than the 3 s that --cpu-time allows",
+            seen.error,
+        )
+        assert statuses(task.partial) == ["completed", "failed"]
+
+    def test_sleeping_takes_no_cpu_time(self, executor, begin):
+        _, handle = begin("import time", "time.sleep(4)", cpu_time=3.5)
+        assert self.end(executor, handle).error == ""
 
     def test_a_timeout_of_the_whole(self, executor, begin):
         task, handle = begin("import time", "time.sleep(600)", timeout=3.0)

@@ -16,6 +16,7 @@ from papermill.iorw import load_notebook_node
 from nbtools.executor import Task
 from nbtools.executors.local import LocalExecutor
 from nbtools.kernels.zygotes import Zygotes
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings
 from nbtools.states import JobState
 from nbtools.transcript import Reader
@@ -61,7 +62,7 @@ class Round:
             store=folder / "store",
         )  # fmt: skip
         nbformat.write(load_notebook_node(nb), self.task.prepared)
-        self.handle = executor.start(self.task)
+        self.handle = executor.start(self.task, Secrets())
 
     @property
     def runner(self):
