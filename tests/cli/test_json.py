@@ -12,6 +12,8 @@ from tests import histories
 
 #: command -> why it has no --json.
 WITHOUT = {
+    "secret set": "says where it is kept, and no more; `secret list` has the names",
+    "secret delete": "says that it is gone, and no more; `secret list` has the names",
     "service install": "writes a unit file, or says what to paste",
     "service run": "goes on until it is stopped; `service status` has it",
     "runs export": "writes the format that --format says, JSON among them",
@@ -66,9 +68,11 @@ schedule history s
 schedule pause s
 schedule resume s
 schedule run-now s
+schedule cancel s
 schedule apply nbtools.yaml --yes
 schedule delete s
 service status
+secret list
 prune --keep 0s --yes
 runs delete mine --yes
 store check

@@ -395,8 +395,9 @@ class TestLocalExecutor(ExecutorContract):
         other = (
             "from pathlib import Path\nfrom dataclasses import replace\nimport shutil, time\n"
             "from nbtools.executor import Task\nfrom nbtools.executors.local import LocalExecutor\n"
+            "from nbtools.secrets import Secrets\n"
             f"task = Task.loads(Path({str(tmp_path / 'other.json')!r}).read_text())\n"
-            "LocalExecutor().start(task)\nprint('begun', flush=True)\ntime.sleep(600)"
+            "LocalExecutor().start(task, Secrets())\nprint('begun', flush=True)\ntime.sleep(600)"
         )
         folder = tmp_path / "jobs" / "other"
         folder.mkdir(parents=True)
