@@ -44,9 +44,8 @@ def find(store: Store, fingerprint: str) -> Job | None:
 
     One that was pruned has not executed all of it, and is none.
     """
-    for execution in store.select(Execution, JOB):
-        if execution.metadata.get("fingerprint") != fingerprint:
-            continue
+    same = f'metadata.fingerprint.string_value = "{fingerprint}"'  # SQLite reads the others
+    for execution in store.select(Execution, JOB, filter=same):
         job = Job.of(execution)
         notebook = Path(job.folder) / f"{Path(job.notebook).stem}.ipynb"
         run = store.find(Context, run_id(job.experiment, job.run))  # may have been deleted

@@ -18,6 +18,9 @@ from typing import Protocol
 from nbtools.nouns import moment, stamp
 from nbtools.states import JobState
 
+#: how the error of a task begins that was killed from outside, or whose machine went down.
+DIED = "its process died"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:

@@ -72,6 +72,7 @@ class Kernel(Screen):
         self._launch = launch
         self._process: Any = None  #: the kernel's, or None where it is not on this machine
         self._ooms = _out_of_memory()
+        self._heard = 0  #: messages about cells
 
     @default("kernel_manager_class")
     def _kernel_manager_class_default(self) -> type[AsyncKernelManager]:
@@ -168,6 +169,45 @@ class Kernel(Screen):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self.km = self.kc = None
+
+    async def _async_poll_for_reply(
+        self,
+        msg_id: str,
+        cell: NotebookNode,
+        timeout: int | None,
+        task_poll_output_msg: asyncio.Future[Any],
+        task_poll_kernel_alive: asyncio.Future[Any],
+    ) -> dict[str, Any]:
+        """The reply, when all that was shown is here. nbclient allows for that so many seconds
+        in all, which a busy machine and a cell that prints much may exceed: here they begin
+        anew with whatever is heard.
+        """
+        shown, loop = task_poll_output_msg, asyncio.get_running_loop()
+        at_once = loop.create_future()
+        at_once.set_result(None)
+        try:
+            reply: dict[str, Any] = await super()._async_poll_for_reply(
+                msg_id, cell, timeout, at_once, loop.create_future()
+            )
+            heard = -1
+            while not shown.done() and heard != self._heard:
+                heard = self._heard
+                await asyncio.wait([shown], timeout=self.iopub_timeout)
+        finally:
+            task_poll_kernel_alive.cancel()
+        if not shown.done():
+            from nbclient.exceptions import CellTimeoutError
+
+            raise CellTimeoutError.error_from_timeout_and_cell(
+                "Timeout waiting for IOPub output", self.iopub_timeout, cell
+            )
+        shown.result()  # or what was wrong with it
+        return reply
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
+        """As nbclient's; counts what is heard."""
+        self._heard += 1
+        return super().process_message(msg, cell, cell_index)
 
     async def _async_poll_kernel_alive(self) -> None:
         """Notice the end of the kernel at once, where nbclient asks once a second."""

@@ -157,7 +157,7 @@ def _target(output: str | Path, notebook: Path) -> str:
     probe = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another thread may be asking for the same
     except OSError as error:
         raise RequestError(
             f"cannot write {target}: {error.strerror}; name a file in a folder that can be written"

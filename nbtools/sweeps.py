@@ -164,11 +164,16 @@ class Sweep:
             store.associate(self.name, artifact=artifact.name)
         return path
 
+    def _repr_html_(self) -> str:
+        from nbtools.sweep_page import content
+
+        return f'<div style="max-width: 60rem">{content(self)}</div>'
+
     def resume(
         self, *, parallel: int = 0, changed: bool = False, notice: Notice | None = None
     ) -> Sweep:
         """Go on with what is left, and return when all is done. What has ended is not done
-        again, but for what was cancelled; what is at work is waited for.
+        again, but for what was cancelled, or killed; what is at work is waited for.
 
         `changed` takes the notebook though it has changed since. Raises StateError when it
         has, or when the sweep is being carried out already, or is complete.
@@ -304,7 +309,9 @@ def begin(jobs: Jobs, design: Design, name: str = "") -> Sweep:
     if design.objective and not asked.allow_unknown:
         objective.check(design.objective, notebook, _reported(jobs, experiment))
     if design.search == "tpe":
-        registry.need("optuna")  # says what to install
+        from nbtools.tpe import need_optuna
+
+        need_optuna()
     design = replace(design, request=replace(design.request, experiment=experiment))
     if name and slug(name) != name:
         raise RequestError(

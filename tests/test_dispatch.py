@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.slow
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 WRITE = "open(out, 'a').write(f'{when}\\n')"
+#: until `World.go` is called.
+WAIT = "import os, time\nwhile not os.path.exists(out):\n    time.sleep(0.05)"
 PARAMETERS = "when: str = ''\nout: str = ''\nx: float = 0.0"
 
 
@@ -62,6 +65,10 @@ class World:
 
     def tick(self, name="s"):
         return self.schedules.history(name)[0]
+
+    def go(self):
+        """What waits goes on."""
+        (self.folder / "out.txt").touch()
 
     def written(self):
         path = self.folder / "out.txt"
@@ -110,12 +117,13 @@ def test_services_that_compete_make_one_job_a_tick(world):
 
 
 def test_never_more_jobs_than_the_service_may_and_the_important_first(world):
-    world.create("low", "import time; time.sleep(0.5)", params={})
-    world.create("high", "import time; time.sleep(0.5)", params={}, priority=5)
+    world.create("low", "1", params={})
+    world.create("high", WAIT, priority=5)
     service = world.service(parallel=1)
     world.now = NOON
     assert [job.schedule for job in service.round(NOON)] == ["high"]
     assert [job.schedule for job in service.round(NOON)] == ["high"]
+    world.go()
     world.until_quiet(service)
     assert world.tick("low").state is TickState.SUCCEEDED
 
@@ -130,11 +138,12 @@ def test_never_more_jobs_than_the_service_may_and_the_important_first(world):
     ],
 )
 def test_due_again_while_at_work_each_policy_does_what_it_says(world, concurrency, ends):
-    slow = "import time; time.sleep(2 if '12:00' in when else 0)"
-    world.create("s", slow, concurrency=concurrency)
+    world.create("s", f"if '12:00' in when:\n{indent(WAIT, '    ')}", concurrency=concurrency)
     assert len(world.round(NOON)) == 1
     at_work = world.round(NOON + MINUTE)
     assert len(at_work) == (2 if concurrency == "allow" else 1)
+    if concurrency != "replace":  # there the first ends though nothing lets it go on
+        world.go()
     world.until_quiet()
     assert [state for _, state in world.history()] == ends
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -61,14 +60,20 @@ class Letters:
         return "250 taken"
 
 
+class AnyPort(Controller):
+    """On a port that is free, and stays its own."""
+
+    def _trigger_server(self):
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 @pytest.fixture
 def mailbox():
     box = Letters()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = AnyPort(box, hostname="127.0.0.1", port=0)
     controller.start()
-    box.url = f"smtp://127.0.0.1:{port}"
+    box.url = f"smtp://127.0.0.1:{controller.port}"
     yield box
     controller.stop()
 

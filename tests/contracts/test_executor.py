@@ -227,11 +227,11 @@ class ExecutorContract:
         assert task.partial.exists()
 
     def test_a_timeout_of_a_cell(self, executor, begin):
-        task, handle = begin("import time", "time.sleep(600)", cell_timeout=1.0)
+        task, handle = begin("import time\ntime.sleep(600)", "x = 1", cell_timeout=1.0)
         seen = self.end(executor, handle)
         assert seen.state is JobState.FAILED
-        assert seen.error.startswith("timed out in cell 2 of 2: it took longer than the 1 s")
-        assert statuses(task.partial) == ["completed", "failed"]
+        assert seen.error.startswith("timed out in cell 1 of 2: it took longer than the 1 s")
+        assert statuses(task.partial) == ["failed", "pending"]
 
     def test_a_kernel_that_is_killed_is_a_failure_in_its_cell(self, executor, begin):
         task, handle = begin("import os", "os.kill(os.getpid(), 9)", "x = 1")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def test_the_same_run_twice_is_refused_and_resumed_when_asked(call, make_noteboo
     assert (run["state"], run["metrics"]) == ("COMPLETE", {"m": 2.0})
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -159,12 +160,20 @@ def test_a_job_whose_process_was_killed_is_found_by_the_next_command(call, make_
     assert run["state"] == "FAILED"
 
 
-@pytest.mark.parametrize("limit", ["--timeout", "--cell-timeout"])
-def test_a_notebook_that_never_ends_is_stopped(call, make_notebook, limit):
+@pytest.mark.parametrize(
+    ("limit", "where"),
+    # A slow machine may need all the time of the whole before it is there.
+    [
+        ("--timeout", r"(in cell [1-3] of 3|before its first cell)"),
+        ("--cell-timeout", "in cell 3 of 3"),
+    ],
+)
+def test_a_notebook_that_never_ends_is_stopped(call, make_notebook, limit, where):
     done = call("run", make_notebook("work.ipynb", "while True: pass"), limit, "3s")
     assert done.returncode == 1
-    assert "timed out in cell 3 of 3" in done.stdout
-    assert limit in done.stdout
+    assert re.search(
+        f"timed out {where}: it took longer than the 3 s that {limit} allows", done.stdout
+    )
 
 
 def test_a_full_disk_is_said_and_damages_nothing(call, make_notebook, tmp_path):
