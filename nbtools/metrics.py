@@ -73,7 +73,7 @@ def serve(folder: Path, clock: Callable[[], datetime], host: str, port: int) -> 
     except OSError as error:  # also a name that is no host's
         raise RequestError(
             f"cannot serve metrics on {host} port {port}: {error.strerror or error}; "
-            "choose another --metrics-port"
+            "choose another --metrics-port or --metrics-host"
         ) from None
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{server.server_port}/metrics"

@@ -163,8 +163,9 @@ class Schedules:
             found = [t for state in states for t in self.timetable.in_state(state)]
             asked = [t for t in found if name in (t.schedule, t.name)]
             if not asked:
-                ours = name if self.timetable.find(name) else name.rsplit("-", 2)[0]
-                raise StateError(f"{name}: nothing waits or is at work of {self.get(ours).name!r}")
+                if not any(f"{name}-".startswith(f"{s.name}-") for s in self.timetable.all()):
+                    self.get(name)
+                raise StateError(f"nothing of {name!r} waits or is at work: see its history")
             for tick in asked:
                 if tick.state is TickState.QUEUED:
                     dispatcher.end(tick, TickState.CANCELLED, "cancelled before it began", now)

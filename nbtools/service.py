@@ -78,6 +78,7 @@ class Service:
         self.jobs, self.parallel, self.say = jobs, parallel, say
         self.dispatcher = Dispatcher(jobs, parallel)
         self._begun, self._error = 0, ""
+        self._unseen = ""  #: what kept the last look at all jobs from its end
         self._start = jobs.clock()
 
     def run(self, stop: threading.Event) -> None:
@@ -133,7 +134,9 @@ class Service:
         try:
             self.jobs.reconcile()
         except NbtoolsError as error:
-            self.say(str(error))
+            if str(error) != self._unseen:
+                self.say(str(error))
+            self._unseen = str(error)
 
     def _wait(self, working: list[SubmittedJob], stop: threading.Event) -> None:
         pause = PAUSE

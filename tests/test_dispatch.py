@@ -312,13 +312,13 @@ def test_what_waits_and_what_is_at_work_is_cancelled(world):
     assert (world.tick().state, world.tick().reason) == (
         TickState.CANCELLED, "cancelled before it began"
     )  # fmt: skip
-    with pytest.raises(StateError, match="nothing waits or is at work of 's'"):
+    with pytest.raises(StateError, match=f"nothing of '{one}' waits or is at work"):
         world.schedules.cancel(one)
     assert [t.name for t in world.schedules.cancel("s")] == [working[0].name]
     world.until_quiet()
     assert [state for _, state in world.history()] == [TickState.CANCELLED] * 2
     assert [state for _, state in world.history("next")] == [TickState.SKIPPED] * 2
-    with pytest.raises(NotFound, match="no schedule 'other'"):
+    with pytest.raises(NotFound, match="no schedule 'other-20260701-120000'"):
         world.schedules.cancel("other-20260701-120000")
 
 

@@ -121,7 +121,9 @@ class LocalExecutor:
     def __init__(self, stopwatch: Callable[[], float] = time.monotonic) -> None:
         """`stopwatch` says seconds; it stands still while the machine sleeps."""
         self._stopwatch = stopwatch
-        self._beats: dict[str, tuple[float, float]] = {}  #: handle -> last beat, when first seen
+        self._beats: dict[
+            str, tuple[datetime | None, float]
+        ] = {}  #: handle -> last beat, when first seen
         self._at_work: dict[str, Worker] = {}  #: handle -> the runner that has it, if begun here
         self._idle: list[Worker] = []
 
@@ -219,10 +221,11 @@ class LocalExecutor:
 
     def _hangs(self, folder: Path) -> bool:
         """Whether its beat was the same for too long, seen by this executor all the time."""
-        beat, now = (folder / LOCK).stat().st_mtime, self._stopwatch()
-        if self._beats.get(str(folder), (None, 0.0))[0] != beat:
+        beat, now = _last_sign(folder), self._stopwatch()
+        before, since = self._beats.get(str(folder), (None, now))
+        if before != beat:
             self._beats[str(folder)] = beat, now
-        return now - self._beats[str(folder)][1] > HANGS
+        return before == beat and now - since > HANGS
 
     def stop(self, handle: str) -> None:
         # A file instead of a signal: it cannot hit a stranger that has inherited the pid.

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 #: begins a process of its own, says who there is, and stays.
 STAYS = (
     "import os, subprocess, time\n"
-    "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+    "child = subprocess.Popen(['sleep', '600' if attempt == 1 else '0'], start_new_session=True)\n"
     "open('pids', 'a').write(f'{os.getpid()} {child.pid}\\n')\n"
     "time.sleep(600 if attempt == 1 else 0)"
 )
