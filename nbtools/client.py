@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_core.utils import ensure_async
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import ValidationError
 
 from nbtools.kernel import Kernel, Launch
 from nbtools.messages import Messages
@@ -189,6 +190,10 @@ class Client(Kernel):
             cell = self.nb.cells[self._cell - 1]
             reason = f"{self._where(cell)}: the kernel {self.how_it_ended()}"
             raise Stopped(JobState.FAILED, reason) from error
+        except ValidationError as error:  # papermill's results would be no notebook
+            where = self._where(self.nb.cells[self._cell - 1])
+            reason = f"{where}: shows what no notebook can hold: {_first_line(error.message)}"
+            raise self._stopped or Stopped(JobState.FAILED, reason) from error
         except (RuntimeError, OSError) as error:  # words for a kernel that did not start
             if self._stopped:
                 raise self._stopped from None

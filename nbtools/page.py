@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import nbformat
 from nbconvert import HTMLExporter
 
+from nbtools.errors import RequestError
 from nbtools.notebook import write_whole
 
 if TYPE_CHECKING:
@@ -23,6 +24,14 @@ EXPORTER.from_notebook_node(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code
 
 
 def write_report(notebook: NotebookNode, path: Path, title: str) -> None:
-    """Write the executed notebook (an nbformat node) as a page to `path`."""
-    page, _ = EXPORTER.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    """Write the executed notebook (an nbformat node) as a page to `path`. Raises RequestError
+    for one that nbconvert makes no page of.
+    """
+    try:
+        page, _ = EXPORTER.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    except Exception as error:  # whatever a template or a filter stumbled over
+        raise RequestError(
+            f"no page can be made of {title}.ipynb: {' '.join(str(error).split()) or error!r}; "
+            "mend that in the notebook"
+        ) from error
     write_whole(path, page)

@@ -32,6 +32,8 @@ from nbtools.settings import Settings, environment, set_environment
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
     from nbtools.client import Stopped
 
 #: seconds between two observations of printed text.
@@ -112,10 +114,19 @@ class Runner:
         error = end[1] or self._deliver()
         state = JobState.FAILED if error and not end[1] else end[0]
         if task.report_wanted and state is not JobState.CANCELLED:  # nobody waits for a page
+            self._report(nb)
+        return replace(self._seen, state=state, error=error)
+
+    def _report(self, nb: NotebookNode) -> None:
+        """Make the page. How the notebook went is not for the page to say: why there is none
+        goes to the log, and to whoever asks for it later.
+        """
+        try:
             from nbtools.page import write_report
 
-            write_report(nb, task.report, task.stem)
-        return replace(self._seen, state=state, error=error)
+            write_report(nb, self._task.report, self._task.stem)
+        except Exception as error:  # noqa: BLE001 - also of nbconvert's own templates
+            print(f"nbtools: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
     def _deliver(self) -> str:
         """Put the executed notebook where it was asked for; "" or why that failed."""

@@ -49,7 +49,7 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 THIRD_PARTY_AT_TOP = {
     "engine": {"nbformat", "papermill"},
-    "client": {"jupyter_core", "nbclient"},
+    "client": {"jupyter_core", "nbclient", "nbformat"},
     "kernel": {"jupyter_client", "jupyter_core", "traitlets", "zmq"},
     "screen": {"nbclient"},
     "progress": {"nbformat", "papermill"},

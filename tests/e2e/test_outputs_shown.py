@@ -183,6 +183,24 @@ def test_errors_keep_their_colours_and_expected_ones_do_not_stop():
     assert "print('after')" not in caught.value.source
 
 
+def test_what_no_notebook_can_hold_fails_its_cell_alone():
+    shown = "from IPython.display import display\ndisplay({'image/png': 5}, raw=True)"
+    with pytest.raises(RuntimeError, match=r"cell 2 of 2 .*what no notebook can hold"):
+        outputs("print('kept')", shown)
+
+
+def test_a_notebook_that_no_page_can_be_made_of_has_succeeded(make_notebook, tmp_path, call):
+    path = make_notebook("work.ipynb", "1")
+    nb = nbformat.read(path, as_version=4)
+    nb.cells.append(nbformat.v4.new_markdown_cell("![x](attachment:none.png)"))
+    nbformat.write(nb, path)
+    done = call("run", str(path))
+    assert done.returncode == 0, done.stdout
+    asked = call("outputs", "open", "last")
+    assert asked.returncode == 2
+    assert "no page can be made of work.ipynb: 'missing attachment: none.png'" in asked.stderr
+
+
 def test_messages_of_comms_and_empty_cells_do_no_harm():
     found = outputs(
         "from comm import create_comm\nc = create_comm(target_name='none', data={'a': 1})\n"
