@@ -62,7 +62,8 @@ def own_wandb():
 @pytest.fixture(scope="session", autouse=True)
 def own_zygotes():
     """Zygotes of the tests' own, and none left when the tests have ended."""
-    with tempfile.TemporaryDirectory(prefix="nbt-") as folder:  # short: sockets go there
+    # Short: sockets go there. A kernel that ends just now may still write into it.
+    with tempfile.TemporaryDirectory(prefix="nbt-", ignore_cleanup_errors=True) as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         yield
         Zygotes(Settings.load().runtime).stop()
