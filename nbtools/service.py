@@ -30,7 +30,7 @@ from nbtools.schedule import Schedule, TickState
 from nbtools.store import Store
 
 #: seconds between two looks when nothing is due: what the command line asks for is seen then.
-PAUSE = 0.25
+PAUSE = 0.1
 #: seconds between two signs of life.
 BEAT = 5.0
 #: seconds without one after which a service that lives is said to hang.
