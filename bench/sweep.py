@@ -50,7 +50,7 @@ def nbtools(folder: Path, trials: int) -> None:
     notebook = make(folder, "ours.ipynb", "import nbtools\nnbtools.log_metrics({'y': y})")
     done = sweep(notebook, {"x": "0.0:1.0"}, search="tpe", trials=trials, objective="y",
                  direction="maximize", parallel=PARALLEL, seed=1, rerun=True)  # fmt: skip
-    assert [t.state for t in done.trials] == ["COMPLETE"] * trials
+    assert [t.state for t in done.trials] == ["COMPLETE"] * trials, done.trials
 
 
 def nbtools_alone(folder: Path, trials: int) -> None:
@@ -133,7 +133,9 @@ def child(name: str, folder: Path, trials: int) -> None:
 def measure(name: str, trials: int) -> tuple[float, float]:
     """Seconds that so many trials take, and seconds of CPU of the process that begins them."""
     with tempfile.TemporaryDirectory(prefix="nbb-") as folder:
-        env = {**os.environ, "NBTOOLS_STORE": f"{folder}/s", "XDG_RUNTIME_DIR": folder}
+        # Not beside the notebook: a folder called nbtools there would be imported.
+        (runtime := Path(folder) / "r").mkdir(mode=0o700)
+        env = {**os.environ, "NBTOOLS_STORE": f"{folder}/s", "XDG_RUNTIME_DIR": str(runtime)}
         command = [sys.executable, __file__, "--child", name, folder, str(trials)]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         stop = [Path(sys.executable).parent / "nbtools", "kernels", "stop"]
