@@ -33,6 +33,20 @@ def events(store: Store, column: str, names: Iterable[str], type: str) -> list[E
     return found
 
 
+def pairs(store: Store, table: str, column: str, names: Iterable[str]) -> list[tuple[str, str]]:
+    """The rows of an edge between contexts and what is in them, whose `column` is among `names`;
+    each as the context, and what is in it. `table` is children, context_executions or
+    context_artifacts.
+    """
+    ends = {"children": "parent, child"}.get(table) or f"context, {table[8:-1]}"
+    found = []
+    for batch in _batches(names):
+        marks = ", ".join("?" * len(batch))
+        sql = f"SELECT {ends} FROM {table} WHERE {column} IN ({marks}) ORDER BY 1, 2"
+        found += [(row[0], row[1]) for row in store._execute(sql, *batch)]
+    return found
+
+
 def records(store: Store, kind: type[Record], names: Iterable[str]) -> dict[str, Record]:
     """The records of those names, by name; what is not there is left out."""
     found = dict[str, Record]()

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from nbtools import journal, removal
 from nbtools.errors import RequestError, StateError
-from nbtools.nouns import JOB, Artifact, Context, Execution, Run
+from nbtools.nouns import JOB, Artifact, Context, Execution, Job, Run
 from nbtools.states import ExecutionState
 from nbtools.store import Store
 
@@ -85,8 +85,8 @@ def delete(store: Store, run: Run, now: datetime, *, jobs: bool = False) -> Dele
         for execution in store.select(Execution, context=run.id)
         if not removal.elsewhere(store, execution.name, run.id)
     ]
-    made_by = [e for e in executions if e.schema_title == JOB]
-    goes = [e for e in executions if jobs or e.schema_title != JOB]
+    made_by = [e for e in executions if Job.is_in(e)]
+    goes = [e for e in executions if jobs or not Job.is_in(e)]
     with store.write():
         touched = [artifact.name for artifact in store.select(Artifact, context=run.id)]
         touched += [event.artifact for e in goes for event in store.events(execution=e.name)]
@@ -127,7 +127,7 @@ def _remove_files(store: Store, execution: Execution) -> int:
     """Empty the execution's own folder but for files that are an artifact still; how many."""
     if store.folder is None:
         return 0
-    kind = "jobs" if execution.schema_title == JOB else "runs"
+    kind = "jobs" if Job.is_in(execution) else "runs"
     folder = store.folder / kind / execution.name
     if not folder.is_dir() or folder.is_symlink() or folder.parent != store.folder / kind:
         return 0

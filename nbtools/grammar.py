@@ -11,6 +11,7 @@ from typing import Final
 
 from nbtools.errors import RequestError
 from nbtools.nouns import Artifact, Context, Execution
+from nbtools.resources import Resource
 from nbtools.terms import (
     OTHER_TYPES,
     SUFFIXES,
@@ -32,11 +33,18 @@ ATTRIBUTES: Final[dict[type, dict[str, str]]] = {
 }
 ATTRIBUTES[Execution] = ATTRIBUTES[Context] | {"state": "state"}
 ATTRIBUTES[Artifact] = ATTRIBUTES[Execution] | {"uri": "text"}
+ATTRIBUTES[Resource] = (
+    ATTRIBUTES[Context]
+    | dict.fromkeys(("description", "source", "value_type", "plugin_name"), "text")
+    | dict.fromkeys(("schema_version", "schema_type"), "text")
+    | {"is_default": "bool"}
+)
 #: what joins a record to contexts, and how each is written.
 EDGES: Final[dict[type, dict[str, str]]] = {
     Context: {"parent_contexts": ":", "child_contexts": ":"},
     Execution: {"in_context": "("},
     Artifact: {"in_context": "("},
+    Resource: {},
 }
 STATES: Final[dict[type, tuple[str, ...]]] = {
     Execution: ("NEW", "RUNNING", "COMPLETE", "FAILED", "CACHED", "CANCELLED"),
@@ -169,7 +177,7 @@ class Reader:
         at = self.at
         name = _BARE.match(self.text, at)
         known = ATTRIBUTES[self.kind]
-        if name and name[0] == "metadata":
+        if name and name[0] == "metadata" and self.kind is not Resource:
             self.at = name.end()
             path, last = self._path()
             self.space()
@@ -178,7 +186,7 @@ class Reader:
             hint = ""
             if name and name[0] == "state":  # a run is a context, and keeps it elsewhere
                 hint = "; a run's state is metadata._state"
-            names = [*known, "metadata.KEY", *EDGES[self.kind]]
+            names = [*known, *["metadata.KEY"][: self.kind is not Resource], *EDGES[self.kind]]
             raise self.wrong(f"one of {', '.join(names)}{hint}")
         self.take(_BARE)
         return Field(name[0], known[name[0]])

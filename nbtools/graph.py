@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbtools import contents, registry
-from nbtools.nouns import JOB, RUN, Artifact, Context, Event, Execution, Run, run_id, stamp
+from nbtools.nouns import RUN, Artifact, Context, Event, Execution, Job, Run, run_id, stamp
 from nbtools.store import Store
 
 if TYPE_CHECKING:
@@ -178,17 +178,13 @@ def _runs(store: Store, executions: Mapping[str, Execution]) -> dict[str, Run]:
     names = {}
     for name, execution in executions.items():
         meta = execution.metadata
-        names[name] = run_id(meta["experiment"], meta["run"]) if _is_job(execution) else name
+        names[name] = run_id(meta["experiment"], meta["run"]) if Job.is_in(execution) else name
     found = contents.records(store, Context, names.values())
     return {
         name: Run.of(found[context])
         for name, context in names.items()
         if context in found and found[context].schema_title == RUN
     }
-
-
-def _is_job(execution: Execution) -> bool:
-    return execution.schema_title == JOB and {"experiment", "run"} <= execution.metadata.keys()
 
 
 def _by_time(event: Event) -> tuple[str, str, str]:

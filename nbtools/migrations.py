@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ def _points_in_chunks(db: sqlite3.Connection) -> None:
     _run(db, "DROP INDEX contexts_by_kind;")
     _run(db, new[new.index("CREATE INDEX contexts_by_kind") :].partition(";")[0] + ";")
     _run(db, "ALTER TABLE journals RENAME TO old_journals;")
-    _run(db, new[new.index("CREATE TABLE journals") :])
+    _run(db, new[new.index("CREATE TABLE journals") : new.index("CREATE TABLE resources")])
     _run(db, "INSERT INTO journals SELECT file, context, position, '{}' FROM old_journals;")
     _run(db, "DROP TABLE old_journals;")
 
@@ -43,6 +44,22 @@ def _points_in_chunks(db: sqlite3.Connection) -> None:
             series.add(row[0], row[1], math.nan if row[2] is None else row[2])
         points.add(one["context"], one["key"], series)
     _run(db, "DROP TABLE points;")
+
+
+def _resources(db: sqlite3.Connection) -> None:
+    """2 -> 3: labels, descriptions and versions of schemas; Vertex AI's other resources."""
+    new = schema()
+    for table in ("contexts", "executions", "artifacts", "events"):
+        # Not ALTER TABLE: a row keeps its old width then, and repair knows rows by that.
+        columns = ", ".join(row[1] for row in db.execute(f"PRAGMA table_info({table})"))
+        made = new[new.index(f"CREATE TABLE {table} ") :].partition(";")[0]
+        _run(db, made.replace(table, f"new_{table}", 1) + ";")
+        _run(db, f"INSERT INTO new_{table} ({columns}) SELECT {columns} FROM {table};")
+        _run(db, f"DROP TABLE {table};")
+        _run(db, f"ALTER TABLE new_{table} RENAME TO {table};")
+        for index in re.findall(rf"CREATE INDEX \w+ ON {table} [^;]*;", new):
+            _run(db, index)
+    _run(db, new[new.index("CREATE TABLE resources") :])
 
 
 def schema() -> str:
@@ -135,4 +152,4 @@ def statements(sql: str) -> Iterator[str]:
 
 
 #: what leads from schema version i+1 to i+2; `schema.sql` is always the newest.
-MIGRATIONS: tuple[Step, ...] = (_points_in_chunks,)
+MIGRATIONS: tuple[Step, ...] = (_points_in_chunks, _resources)

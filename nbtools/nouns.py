@@ -51,6 +51,9 @@ class Context:
     create_time: datetime | None = None  #: UTC; set by the store
     update_time: datetime | None = None  #: UTC; set by the store
     etag: int = 0  #: grows by one with each change
+    labels: Mapping[str, str] = field(default_factory=dict)  #: what it is sorted by in the cloud
+    description: str = ""  #: what people say about it
+    schema_version: str = ""  #: of the schema of its metadata; empty: nbtools has made it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,9 @@ class Execution:
     create_time: datetime | None = None  #: UTC; set by the store
     update_time: datetime | None = None  #: UTC; set by the store
     etag: int = 0  #: grows by one with each change
+    labels: Mapping[str, str] = field(default_factory=dict)  #: what it is sorted by in the cloud
+    description: str = ""  #: what people say about it
+    schema_version: str = ""  #: of the schema of its metadata; empty: nbtools has made it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +86,9 @@ class Artifact:
     create_time: datetime | None = None  #: UTC; set by the store
     update_time: datetime | None = None  #: UTC; set by the store
     etag: int = 0  #: grows by one with each change
+    labels: Mapping[str, str] = field(default_factory=dict)  #: what it is sorted by in the cloud
+    description: str = ""  #: what people say about it
+    schema_version: str = ""  #: of the schema of its metadata; empty: nbtools has made it
 
     @property
     def path(self) -> Path:
@@ -95,6 +104,7 @@ class Event:
     artifact: str  #: name of the artifact
     type: str  #: INPUT or OUTPUT
     time: datetime | None = None  #: UTC; set by the store
+    labels: Mapping[str, str] = field(default_factory=dict)  #: what it is sorted by in the cloud
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +134,11 @@ class Job:
     start_time: datetime | None = None  #: UTC; when its kernel was asked for
     end_time: datetime | None = None  #: UTC
     used_time: datetime | None = None  #: UTC; when its outputs were last taken as another's
+
+    @staticmethod
+    def is_in(execution: Execution) -> bool:
+        """Whether an execution is a job: others have container executions too, of a version."""
+        return execution.schema_title == JOB and not execution.schema_version
 
     @classmethod
     def of(cls, execution: Execution) -> Job:

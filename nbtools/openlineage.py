@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from nbtools.graph import Graph
-from nbtools.nouns import JOB, NOTEBOOK, Artifact, Execution, stamp
+from nbtools.nouns import NOTEBOOK, Artifact, Execution, Job, stamp
 
 _SPEC: Final = "https://openlineage.io/spec"
 SCHEMA: Final = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
@@ -79,7 +79,7 @@ def _of_run(execution: Execution) -> dict[str, Any]:
 
 
 def _of_job(execution: Execution, inputs: Iterable[Artifact]) -> dict[str, Any]:
-    kind = "NOTEBOOK" if execution.schema_title == JOB else "COMMAND"
+    kind = "NOTEBOOK" if Job.is_in(execution) else "COMMAND"
     facets = {
         "jobType": _facet(
             "2-0-4", "JobTypeJobFacet", processingType="BATCH", integration="NBTOOLS", jobType=kind

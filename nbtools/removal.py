@@ -22,6 +22,12 @@ def remove(store: Store, kind: type, name: str) -> None:
         store._execute(f"DELETE FROM {table} WHERE name = ?", name)
 
 
+def part(store: Store, parent: str, child: str) -> None:
+    """Let a context no longer be the child of another; not being one is no error."""
+    with store.write():
+        store._execute("DELETE FROM children WHERE parent = ? AND child = ?", parent, child)
+
+
 def references(store: Store, table: str) -> list[tuple[str, str]]:
     """The columns, as table and column, that hold names of that table's records."""
     rows = store._execute(

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from nbtools import metadata
-from nbtools.nouns import JOB, RUN, Artifact, Context, Event, Execution, Job, Run, moment, stamp
+from nbtools.nouns import RUN, Artifact, Context, Event, Execution, Job, Run, moment, stamp
 from nbtools.secrets import own
 
 Record = TypeVar("Record", Context, Execution, Artifact)
@@ -27,7 +27,8 @@ ENDS: dict[str, tuple[type, type]] = {
 def row_of(record: Context | Execution | Artifact) -> dict[str, Any]:
     """The values of a record by column. Raises RequestError when its metadata is no JSON."""
     values = {f.name: getattr(record, f.name) for f in fields(record)}
-    values["metadata"] = metadata.dumps(values["metadata"])
+    for key in ("metadata", "labels"):
+        values[key] = metadata.dumps(values[key])
     for key in ("create_time", "update_time"):
         values[key] = stamp(values[key])
     return values
@@ -46,15 +47,18 @@ def masked(record: Record) -> Record:
 def record_of(kind: type[Record], row: sqlite3.Row | dict[str, Any]) -> Record:
     """The record that a row holds. Raises ValueError or TypeError when the row is damaged."""
     values = dict(row)
-    values["metadata"] = metadata.loads(values["metadata"])
+    for key in ("metadata", "labels"):
+        values[key] = metadata.loads(values.get(key, "{}"))
     for key in ("create_time", "update_time"):
         values[key] = moment(values[key])
     return kind(**values)
 
 
-def event_of(row: sqlite3.Row) -> Event:
+def event_of(row: sqlite3.Row | dict[str, Any]) -> Event:
     """The event that a row holds. Raises as `record_of` does."""
-    return Event(**{**dict(row), "time": moment(row["time"])})
+    values = dict(row)
+    labels = metadata.loads(values.pop("labels", "{}"))
+    return Event(**{**values, "time": moment(values["time"]), "labels": labels})
 
 
 def understand(table: str, row: dict[str, Any]) -> None:
@@ -62,7 +66,7 @@ def understand(table: str, row: dict[str, Any]) -> None:
     not what it says it is: also a run, or a job, where its schema is theirs.
     """
     if table == "events":
-        if Event(**{**row, "time": moment(row["time"])}).type not in ("INPUT", "OUTPUT"):
+        if event_of(row).type not in ("INPUT", "OUTPUT"):
             raise ValueError(f"{row['type']} is neither INPUT nor OUTPUT")
         return
     if table == "chunks":
@@ -78,5 +82,5 @@ def understand(table: str, row: dict[str, Any]) -> None:
         record = record_of(Artifact, row)
     if isinstance(record, Context) and record.schema_title == RUN:
         Run.of(record)
-    elif isinstance(record, Execution) and record.schema_title == JOB:
+    elif isinstance(record, Execution) and Job.is_in(record):
         Job.of(record)

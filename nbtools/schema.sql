@@ -1,5 +1,5 @@
 -- What is remembered: ML Metadata's graph, the points of time series, and how far
--- each journal has been read. Times are RFC 3339 text in UTC, metadata is JSON.
+-- each journal has been read. Times are RFC 3339 text in UTC, metadata and labels are JSON.
 
 CREATE TABLE contexts (
     name TEXT PRIMARY KEY,
@@ -8,7 +8,10 @@ CREATE TABLE contexts (
     metadata TEXT NOT NULL,
     create_time TEXT NOT NULL,
     update_time TEXT NOT NULL,
-    etag INTEGER NOT NULL
+    etag INTEGER NOT NULL,
+    labels TEXT NOT NULL DEFAULT '{}',
+    description TEXT NOT NULL DEFAULT '',
+    schema_version TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 CREATE TABLE executions (
@@ -19,7 +22,10 @@ CREATE TABLE executions (
     metadata TEXT NOT NULL,
     create_time TEXT NOT NULL,
     update_time TEXT NOT NULL,
-    etag INTEGER NOT NULL
+    etag INTEGER NOT NULL,
+    labels TEXT NOT NULL DEFAULT '{}',
+    description TEXT NOT NULL DEFAULT '',
+    schema_version TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 CREATE TABLE artifacts (
@@ -31,7 +37,10 @@ CREATE TABLE artifacts (
     metadata TEXT NOT NULL,
     create_time TEXT NOT NULL,
     update_time TEXT NOT NULL,
-    etag INTEGER NOT NULL
+    etag INTEGER NOT NULL,
+    labels TEXT NOT NULL DEFAULT '{}',
+    description TEXT NOT NULL DEFAULT '',
+    schema_version TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 -- With all that a table of runs needs: their metadata is large, and not read for it.
@@ -45,6 +54,7 @@ CREATE TABLE events (
     artifact TEXT NOT NULL REFERENCES artifacts (name),
     type TEXT NOT NULL,
     time TEXT NOT NULL,
+    labels TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (execution, artifact, type)
 ) WITHOUT ROWID;
 CREATE INDEX events_by_artifact ON events (artifact);
@@ -155,3 +165,29 @@ CREATE TABLE notices (
     PRIMARY KEY (schedule, time, kind, target)
 ) WITHOUT ROWID;
 CREATE INDEX notices_by_state ON notices (state, not_before);
+
+-- What Vertex AI's services keep besides the graph: metadata schemas, tensorboards with their
+-- experiments, runs and time series, operations. Names are without project and location. A
+-- tensorboard's run has its scalars in the series of a context.
+CREATE TABLE resources (
+    name TEXT PRIMARY KEY,
+    type TEXT NOT NULL,
+    parent TEXT REFERENCES resources (name) ON DELETE CASCADE,
+    context TEXT REFERENCES contexts (name),
+    display_name TEXT NOT NULL,
+    record TEXT NOT NULL,
+    create_time TEXT NOT NULL,
+    update_time TEXT NOT NULL,
+    etag INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX resources_by_parent ON resources (type, parent, display_name);
+CREATE INDEX resources_by_context ON resources (context) WHERE context IS NOT NULL;
+
+-- The points of time series of tensors and of blobs; the data are Vertex AI's message.
+CREATE TABLE tensors (
+    resource TEXT NOT NULL REFERENCES resources (name) ON DELETE CASCADE,
+    step INTEGER NOT NULL,
+    wall_time REAL NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (resource, step)
+);

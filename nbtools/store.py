@@ -18,14 +18,15 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nbtools import mount
+from nbtools import metadata, mount
 from nbtools.damage import damaged, reason
 from nbtools.drain import Drain
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StoreError
 from nbtools.journal import Series
 from nbtools.migrations import migrate, use_log
-from nbtools.nouns import RUN, Context, Event, stamp
+from nbtools.nouns import JOB, RUN, Context, Event, Execution, stamp
 from nbtools.points import Point, Points
+from nbtools.resources import Resources
 from nbtools.rows import ENDS, TABLES, Record, event_of, masked, record_of, row_of
 from nbtools.summaries import Summaries, Table
 from nbtools.tally import Tally
@@ -65,6 +66,7 @@ class Store:
         self._points, self._summaries = Points(self._execute), Summaries(self._execute)
         self.timetable = Timetable(self._execute)  #: schedules and their ticks
         self.tally = Tally(self._execute)  #: how many of each
+        self.resources = Resources(self._execute)  #: what Vertex AI's services keep besides
         self._migrate()
 
     def close(self) -> None:
@@ -181,11 +183,13 @@ class Store:
         filter: str | Filter = "",
         order_by: str = "",
         limit: int = -1,
+        offset: int = 0,
     ) -> list[Record]:
         """Records that fit everything given, newest first or as `order_by` says.
 
         `parent` is the context that a context is a child of, `context` the one that an
-        execution or artifact is associated with, `prefix` how a name begins. Raises
+        execution or artifact is associated with, `prefix` how a name begins. Executions of a
+        job's schema are those that are jobs. Raises
         RequestError when `filter` or `order_by` (see `filters.py`) is wrong.
         """
         joins, wheres, values = "", ["1"], list[Any]()
@@ -203,6 +207,8 @@ class Store:
             if value:
                 wheres.append(f"t.{column} = ?")
                 values.append(value)
+        if kind is Execution and schema_title == JOB:  # others' are none: `Job.is_in`
+            wheres.append("t.schema_version = ''")
         if states:
             wheres.append(f"t.state IN ({', '.join('?' * len(states))})")
             values.extend(states)
@@ -218,9 +224,10 @@ class Store:
             values.extend(bound)
         rows = self._execute(
             f"SELECT t.* FROM {TABLES[kind]} AS t {joins} WHERE {' AND '.join(wheres)} "
-            f"ORDER BY {order}t.create_time DESC, t.name DESC LIMIT ?",
+            f"ORDER BY {order}t.create_time DESC, t.name DESC LIMIT ? OFFSET ?",
             *values,
             limit,
+            offset,
         )
         return self._read(partial(record_of, kind), rows)
 
@@ -230,7 +237,8 @@ class Store:
 
     def add_event(self, event: Event, now: datetime) -> None:
         """Remember that an execution read or wrote an artifact; again is the same."""
-        self._link("events", event.execution, event.artifact, event.type, stamp(event.time or now))
+        time, labels = stamp(event.time or now), metadata.dumps(event.labels)
+        self._link("events", event.execution, event.artifact, event.type, time, labels)
 
     def add_child(self, parent: str, child: str) -> None:
         """Make one context the child of another; again is the same."""

@@ -20,7 +20,7 @@ class Tally:
         """How many jobs are in each state."""
         return self._counts(
             "SELECT json_extract(metadata, '$.state'), count(*) FROM executions "
-            "WHERE schema_title = ? GROUP BY 1",
+            "WHERE schema_title = ? AND schema_version = '' GROUP BY 1",
             JOB,
         )
 

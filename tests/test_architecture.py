@@ -28,7 +28,7 @@ LAYERS = [
         "limits", "runner", "rehearsal", "messages", "page", "importer", "importers", "eventfile",
         "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
         "contents", "digests", "revision", "care", "salvage", "carving", "rebuild", "repair",
-        "timetable", "tally", "leftovers",
+        "timetable", "tally", "leftovers", "resources",
     },
     {
         "prepare", "request", "keyring", "jobs", "submission", "batch", "resume", "cache", "watch",
@@ -43,7 +43,7 @@ LAYERS = [
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
     },
-    {"git", "differences", "differences_page"},
+    {"git", "differences", "differences_page", "emulator"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -104,6 +104,18 @@ def test_third_party_packages_are_imported_when_used(path):
     assert found <= THIRD_PARTY_AT_TOP.get(noun(path), set())
 
 
+def test_googles_packages_are_imported_in_the_emulator_only():
+    of = ("google", "grpc", "cryptography")
+    found = {noun(path) for path in SOURCES for m in imports(path) if m.partition(".")[0] in of}
+    assert found == {"emulator"}
+
+
+def test_nothing_but_its_command_imports_the_emulator():
+    found = {path.name for path in SOURCES for m in imports(path) if m.startswith("nbtools.emul")}
+    inside = {path.name for path in (PACKAGE / "emulator").rglob("*.py")}
+    assert found - inside <= {"emulator.py"}
+
+
 def test_every_module_has_a_layer():
     assert {noun(p) for p in SOURCES} - {"__init__"} == set(LAYER)
 
@@ -120,13 +132,14 @@ def test_sql_stays_in_the_store():
     assert {p.name for p in SOURCES if words.search(p.read_text())} == {
         "store.py", "points.py", "summaries.py", "drain.py", "migrations.py",
         "clauses.py", "removal.py", "database.py", "contents.py", "care.py", "salvage.py",
-        "rebuild.py", "timetable.py", "tally.py",
+        "rebuild.py", "timetable.py", "tally.py", "resources.py",
     }  # fmt: skip
 
 
 def test_the_environment_is_read_in_settings():
     readers = {p.name for p in SOURCES if re.search(r"os\.environ\b(?!\[)|getenv", p.read_text())}
-    assert readers == {"settings.py", "forked.py"}  # the latter belongs to a program of its own
+    # The others belong to programs of their own.
+    assert readers == {"settings.py", "forked.py", "sitecustomize.py"}
 
 
 def test_except_exception_has_its_reason():
@@ -162,6 +175,10 @@ def test_help_and_lists_load_only_click():
     assert third_party(loaded_by("import nbtools.cli, nbtools.cli.jobs, nbtools.cli.runs")) == {
         "click"
     }
+
+
+def test_looking_for_an_emulator_loads_no_third_party_package():
+    assert third_party(loaded_by("from nbtools.emulator import lifecycle")) == set()
 
 
 def test_public_names_resolve_and_are_few():

@@ -217,7 +217,7 @@ def test_all_that_refers_to_a_record_is_known(store):
 
 
 def _columns(store, table):
-    kept = ("type", "time")
+    kept = ("type", "time", "labels")
     rows = store._execute(f"PRAGMA table_info({table})")
     return [row["name"] for row in rows if row["name"] not in kept]
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "service": ("service:service", "Run, install and look at what executes schedules."),
     "runs": ("runs:runs", "List, compare, export, tag and delete experiment runs."),
     "tb": ("tb:tb", "Open TensorBoard on runs."),
+    "emulator": ("emulator:emulator", "Serve the store as Vertex AI to Google's own SDK."),
     "push": ("push:push", "Send to mirrors what could not be sent before."),
     "lineage": ("lineage:group", "Show what something came from, and what came from it."),
     "store": ("store:group", "Check, back up and repair the store."),

@@ -11,6 +11,7 @@ import click
 
 from nbtools.cli.quantity import Duration, Size
 from nbtools.errors import NotebookFailed, RequestError
+from nbtools.settings import environment, set_environment
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--input", "inputs", multiple=True, metavar="ARTIFACT",
                 help="What the notebook reads: recorded, and part of what --cache compares.",
+            ),
+            click.option(
+                "--vertex", is_flag=False, flag_value="local", default="",
+                type=click.Choice(["", "local"]),
+                help="local: Google's SDK in the notebook logs to this store, see `emulator`.",
             ),
             click.option(
                 "--allow-unknown", is_flag=True, help="Inject names the notebook does not have."
@@ -140,9 +146,15 @@ def submit(notebook: str, json_: bool, **asked: Any) -> None:
         click.echo(job.name)
 
 
-def _request(notebook: str, files: Any, params: Any, raw: Any, **asked: Any) -> Request:
+def _request(
+    notebook: str, files: Any, params: Any, raw: Any, vertex: str, **asked: Any
+) -> Request:
     from nbtools.request import Request
 
+    if vertex:
+        from nbtools.cli import emulator
+
+        set_environment({**environment(), **emulator.variables("rest")})
     return Request(notebook=notebook, params=read_params(notebook, files, params, raw), **asked)
 
 

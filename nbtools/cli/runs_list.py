@@ -100,5 +100,5 @@ def show_(run: str, experiment: str, json_: bool) -> None:
     click.echo(f"  params   {show.values(found.params)}")
     click.echo(f"  metrics  {show.values(found.metrics)}")
     show.series(jobs, found.experiment, found.name)
-    rows = [(a.display_name, a.schema_title, show.short(a.uri)) for a in left]
+    rows = [(a.display_name or a.name, a.schema_title, show.short(a.uri)) for a in left]
     show.table(("ARTIFACT", "KIND", "PATH"), rows, "no artifacts")

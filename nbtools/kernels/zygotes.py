@@ -31,7 +31,7 @@ from nbtools.kernels.fork import Fork, Program, Unfit
 PASSING = re.compile(
     r"_|PWD|OLDPWD|SHLVL|COLUMNS|LINES|TERM.*|COLORTERM|PS[0-9]|WINDOWID|TTY|"
     r"SSH_.*|TMUX.*|STY|XDG_SESSION_.*|DBUS_.*|INVOCATION_ID|JOURNAL_STREAM|"
-    r"JPY_.*|NBTOOLS.*|PAPERMILL_.*|NO_COLOR|FORCE_COLOR|CLICOLOR.*|GIT_.*|PYTEST_.*|"
+    r"JPY_.*|NBTOOLS(?!_VERTEX).*|PAPERMILL_.*|NO_COLOR|FORCE_COLOR|CLICOLOR.*|GIT_.*|PYTEST_.*|"
     r"VSCODE_.*|MAKE.*|MFLAGS"
 )
 #: zygotes at one time; the one that was idle for longest gives way.

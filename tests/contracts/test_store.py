@@ -151,6 +151,13 @@ def test_list_filters(store):
     assert names(store.select(Artifact, "system.Nothing")) == []
 
 
+def test_jobs_are_those_that_nbtools_has_made(store):
+    store.add(execution("ours"), NOW)
+    store.add(replace(execution("theirs"), schema_version="0.0.1"), NOW)
+    assert names(store.select(Execution, JOB)) == ["ours"]
+    assert names(store.select(Execution)) == ["theirs", "ours"]
+
+
 def test_list_by_state(store):
     for name, state in (("n", "NEW"), ("r", "RUNNING"), ("f", "FAILED")):
         store.add(execution(name, state=state), NOW)

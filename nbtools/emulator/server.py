@@ -1,0 +1,145 @@
+"""The emulator's process: both doors onto one store, until it is told to end."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbtools.emulator import catalog, handlers, rest, rpc
+from nbtools.emulator.lifecycle import Running, files, last
+from nbtools.errors import RequestError, StateError
+from nbtools.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def run(
+    store: Path,
+    project: str,
+    location: str,
+    port: int,
+    stop: threading.Event,
+    clock: Callable[[], datetime],
+    say: Callable[[Running], None],
+) -> None:
+    """Serve the store in that folder until `stop` is set; `say` hears when both doors are open.
+
+    `port` is the one for HTTP; 0: the one of the last time, or one that is free. Raises
+    StateError when another process serves this store, RequestError when a port is taken.
+    """
+    folder = files(store)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder / "lock"):
+        before = last(store)
+        (folder / "server.json").unlink(missing_ok=True)  # it is written when all is open
+        rpc.certificate(folder, clock())
+        known = catalog.load()
+        opened = Store(store)
+        service = handlers.Service(known, opened, clock)
+        http, grpc, running = _doors(folder, known, service.answer, port, before, project, location)
+        thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            _credentials(folder, running)
+            _write(folder / "server.json", asdict(running))
+            say(running)
+            stop.wait()
+        finally:
+            http.shutdown()
+            http.server_close()
+            grpc.stop(1.0).wait()
+            opened.close()
+
+
+def _doors(
+    folder: Path,
+    known: catalog.Catalog,
+    answer: rest.Answer,
+    port: int,
+    before: Running | None,
+    project: str,
+    location: str,
+) -> tuple[rest.Server, Any, Running]:
+    """Both doors: where they were the last time, if no other port is asked for."""
+    said = ""
+    for http_port, grpc_port in _places(folder, port, before):
+        try:
+            http = rest.Server(http_port, known, answer)
+        except OSError as error:
+            said = f"port {http_port} of 127.0.0.1: {error.strerror}"
+            continue
+        try:
+            grpc, bound = rpc.serve(grpc_port, known, answer, folder)
+        except OSError as error:
+            http.server_close()
+            said = str(error)
+            continue
+        return http, grpc, Running(os.getpid(), http.port, bound, project, location)
+    raise RequestError(f"the emulator cannot listen: {said}; name another --port, or 0 for any")
+
+
+def _places(folder: Path, port: int, before: Running | None) -> Iterator[tuple[int, int]]:
+    """Ports to try: those of the last time, then some that are this store's own and that no
+    system gives to outgoing connections, then any.
+    """
+    if before is not None and port in (0, before.port):
+        yield before.port, before.grpc_port
+    if port:
+        yield port, port + 1
+        yield port, 0
+        return
+    first = int.from_bytes(hashlib.sha256(str(folder).encode()).digest()[:4])
+    for number in range(10):
+        own = 20_000 + (first + 37 * number) % 6_000 * 2
+        yield own, own + 1
+    yield 0, 0
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Hold the lock by which others know that this process serves."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise StateError(
+            "an emulator serves this store already: `nbtools emulator status` says where"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _credentials(folder: Path, running: Running) -> None:
+    """A service account of no project, for what insists on one; it signs in here."""
+    _write(
+        folder / "credentials.json",
+        {
+            "type": "service_account",
+            "project_id": running.project,
+            "private_key_id": "emulator",
+            "private_key": (folder / "key.pem").read_text(),
+            "client_email": f"emulator@{running.project}.iam.gserviceaccount.com",
+            "client_id": "0",
+            "token_uri": f"{running.url}/token",
+        },
+    )
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    beside = path.with_suffix(".part")
+    beside.touch(mode=0o600)
+    beside.write_text(json.dumps(values))
+    beside.rename(path)
