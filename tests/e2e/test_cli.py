@@ -258,9 +258,3 @@ def test_params_and_doctor(call, make_notebook):
 
 def test_colours_only_where_they_are_wanted(call, make_notebook):
     assert "\x1b[" not in call("run", make_notebook("work.ipynb", "1")).stdout
-
-
-def test_without_warm_kernels_a_notebook_is_executed_too(call, make_notebook, tmp_path):
-    (tmp_path / "pyproject.toml").write_text("[tool.nbtools]\nwarm = false\n")
-    done = call("run", make_notebook("cold.ipynb", "print(lr)"), timeout=60)
-    assert done.returncode == 0, done.stderr
