@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 EXPORTER = HTMLExporter(
     template_name="lab", mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url=""
 )
+#: What a notebook has printed is shown as it would be, but does nothing: browsers execute no
+#: script of it, not even of its own templates, and fetch nothing.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "media-src data:; form-action 'none'; base-uri 'none'"
+)
+_HEAD = "<head>"
 # The first page takes a quarter of a second, any other a hundredth: a zygote that has
 # imported this file has that behind it.
 EXPORTER.from_notebook_node(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
@@ -34,4 +41,6 @@ def write_report(notebook: NotebookNode, path: Path, title: str) -> None:
             f"no page can be made of {title}.ipynb: {' '.join(str(error).split()) or error!r}; "
             "mend that in the notebook"
         ) from error
-    write_whole(path, page)
+    before, head, after = page.partition(_HEAD)  # as early as can be: it holds for what follows
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    write_whole(path, f"{before}{head}{policy}{after}")

@@ -14,6 +14,10 @@ from tests import histories
 WITHOUT = {
     "secret set": "says where it is kept, and no more; `secret list` has the names",
     "secret delete": "says that it is gone, and no more; `secret list` has the names",
+    "emulator start": "says where it is; `emulator status` has it",
+    "emulator stop": "says that it has ended; `emulator status` has it",
+    "emulator env": "prints lines for a shell",
+    "emulator run": "goes on until it is stopped; `emulator status` has it",
     "service install": "writes a unit file, or says what to paste",
     "service run": "goes on until it is stopped; `service status` has it",
     "runs export": "writes the format that --format says, JSON among them",
@@ -73,6 +77,7 @@ schedule apply nbtools.yaml --yes
 schedule delete s
 service status
 secret list
+emulator status
 prune --keep 0s --yes
 runs delete mine --yes
 store check
