@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from nbtools.errors import RequestError
+from nbtools.value import texts
 
 _HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _INSIDE = re.compile(
@@ -63,15 +64,7 @@ def fill(value: Any, around: Surroundings) -> Any:
 
 def holes(value: Any) -> Iterator[str]:
     """The name in each placeholder of a value. Raises RequestError for one that is malformed."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from holes(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from holes(item)
-    elif isinstance(value, str):
-        for hole in _HOLE.finditer(value):
-            yield _parts(hole[1])["name"]
+    return (_parts(hole[1])["name"] for text in texts(value) for hole in _HOLE.finditer(text))
 
 
 def is_secret(name: str) -> bool:

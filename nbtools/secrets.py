@@ -16,6 +16,7 @@ from typing import Any, Final
 from nbtools.errors import RequestError
 from nbtools.masking import Masking
 from nbtools.settings import environment
+from nbtools.value import texts
 
 #: says in a kernel's environment which of its variables are secrets.
 NAMES: Final = "NBTOOLS_SECRETS"
@@ -104,14 +105,7 @@ def named(names: Iterable[str]) -> tuple[str, ...]:
 
 def holes(value: Any) -> Iterator[str]:
     """The name in each `{{ secret.NAME }}` of a value."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from holes(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from holes(item)
-    elif isinstance(value, str):
-        yield from _HOLE.findall(value)
+    return (name for text in texts(value) for name in _HOLE.findall(text))
 
 
 class Lookups:
