@@ -1,6 +1,7 @@
 """What many tests start from: a store of their own, and notebooks made on the spot."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from nbtools.kernels.zygotes import Zygotes
 from nbtools.settings import Settings
+
+# A shell's background jobs, and all that these begin, ignore Ctrl-C unless told otherwise.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
