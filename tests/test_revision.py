@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -37,8 +39,7 @@ def commit(folder, name, text="1"):
 
 
 def asked(file, folder):
-    answer = folder / "answer"
-    answer.mkdir(exist_ok=True)
+    answer = Path(tempfile.mkdtemp(dir=folder))  # what was answered once holds
     revision.ask(file, answer)
     deadline = time.monotonic() + 20
     while (answer / revision.ANSWER).exists() and time.monotonic() < deadline:
@@ -63,6 +64,14 @@ def test_a_changed_and_a_staged_file_are_dirty_and_another_does_not_matter(repos
     assert asked(repository / "a.ipynb", tmp_path) == Revision(head, "main", dirty=True)
     git(repository, "add", "a.ipynb")
     assert asked(repository / "a.ipynb", tmp_path) == Revision(head, "main", dirty=True)
+
+
+def test_an_answer_that_is_there_holds(repository, tmp_path):
+    """A job that executes an old notebook again has what git said of that."""
+    commit(repository, "a.ipynb")
+    (tmp_path / revision.ANSWER).write_text("# branch.oid abc\n# branch.head old\n")
+    revision.ask(repository / "a.ipynb", tmp_path)
+    assert revision.read(tmp_path) == Revision("abc", "old", dirty=False)
 
 
 @pytest.mark.parametrize("ignored", [False, True])
