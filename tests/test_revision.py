@@ -108,13 +108,15 @@ def test_a_hook_of_another_repository_does_not_lead_astray(repository, tmp_path,
 
 
 def test_outside_a_repository_and_without_git_nothing_is_asked(repository, tmp_path, monkeypatch):
+    answer = tmp_path / "answer"
+    answer.mkdir()
     (tmp_path / "a.ipynb").write_text("1")
-    assert asked(tmp_path / "a.ipynb", tmp_path) is None
-    assert list((tmp_path / "answer").iterdir()) == []
+    revision.ask(tmp_path / "a.ipynb", answer)
+    assert list(answer.iterdir()) == []
     commit(repository, "a.ipynb")
     monkeypatch.setenv("PATH", str(tmp_path))
-    revision.ask(repository / "a.ipynb", tmp_path / "answer")
-    assert revision.read(tmp_path / "answer") is None
+    revision.ask(repository / "a.ipynb", answer)
+    assert revision.read(answer) is None
 
 
 def test_a_repository_without_a_commit_says_nothing(repository, tmp_path):
