@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from nbtools import leftovers
 from nbtools.errors import AlreadyExists, RequestError, StoreError
@@ -292,7 +293,7 @@ def _alive(folder: Path, now: datetime) -> bool:
     except FileNotFoundError:
         return False
     try:
-        host = json.loads(os.read(lock, 4096) or b"{}").get("host")
+        host = _holder(os.read(lock, 4096)).get("host")
         if host not in (None, socket.gethostname()):  # locks of another host may not be seen here
             return now.timestamp() - os.fstat(lock).st_mtime < SILENCE.total_seconds()
         # Shared, so that two who look at the same time do not take each other for the runner.
@@ -301,11 +302,19 @@ def _alive(folder: Path, now: datetime) -> bool:
         os.close(lock)
 
 
+def _holder(said: bytes) -> dict[str, Any]:
+    """Who holds a lock, by what is in its file; nothing while that is just being written."""
+    try:
+        return dict(json.loads(said))
+    except ValueError:
+        return {}
+
+
 def _kill(folder: Path) -> bool:
     """Kill the runner that holds the lock; False when it is not this machine's to kill."""
     try:
-        said = json.loads((folder / LOCK).read_text())
-    except (OSError, ValueError):
+        said = _holder((folder / LOCK).read_bytes())
+    except OSError:
         return False
     if said.get("host") != socket.gethostname() or "pid" not in said:
         return False

@@ -331,6 +331,17 @@ class TestLocalExecutor(ExecutorContract):
         assert str(*kernels) in task.partial.read_text()
         until(lambda: not kernels & {pid for pid, _, _ in processes()}, seconds=15)
 
+    def test_a_lock_that_is_just_being_written_is_held_all_the_same(self, executor, begin):
+        task, handle = begin("import time\ntime.sleep(600)")
+        self.in_cell(executor, handle, 1)
+        lock = task.folder / "lock"
+        whole = lock.read_text()
+        lock.write_text(whole[: len(whole) // 2])
+        assert self.look(executor, handle).state is JobState.RUNNING
+        lock.write_text(whole)
+        executor.stop(handle)
+        assert self.end(executor, handle).state is JobState.CANCELLED
+
     def test_a_runner_that_hangs_is_killed_when_it_was_seen_to(self, begin):
         """Not for what a clock says: a machine that has slept has no beat of that time."""
         watch = [0.0]

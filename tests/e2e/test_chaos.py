@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,7 +67,9 @@ class Round:
 
     @property
     def runner(self):
-        return json.loads((self.task.folder / "lock").read_text()).get("pid")
+        with suppress(ValueError):  # just being written
+            return json.loads((self.task.folder / "lock").read_text()).get("pid")
+        return None
 
     def events(self):
         return list(Reader(self.task.transcript).more())
