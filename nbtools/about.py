@@ -19,6 +19,7 @@ from typing import Any
 
 from nbtools.errors import NbtoolsError
 from nbtools.nouns import Context, utc_now
+from nbtools.secrets import own
 from nbtools.settings import Settings
 from nbtools.store import Store
 
@@ -78,7 +79,7 @@ class _Asker:
 
         question.folder.mkdir(parents=True, exist_ok=True)
         if change:
-            (question.folder / CHANGE).write_bytes(change[:LIMIT])
+            (question.folder / CHANGE).write_bytes(own().masking.data(change)[:LIMIT])
         (question.folder / PACKAGES).write_text("\n".join(packages()) + "\n")
         about = {**surroundings(), **question.known, "files": str(question.folder)}
         if git:

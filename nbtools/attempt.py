@@ -14,7 +14,7 @@ from nbtools.errors import NotFound, RequestError
 from nbtools.jobs import Jobs
 from nbtools.notebook import Notebook
 from nbtools.nouns import Artifact, Execution, Job, place, run_id
-from nbtools.placeholders import Surroundings, check, fill, holes
+from nbtools.placeholders import Surroundings, check, fill, holes, is_secret
 from nbtools.request import Plan, Request, plan
 from nbtools.schedule import Schedule, Tick
 from nbtools.settings import Settings
@@ -40,7 +40,9 @@ def attempt(schedule: Schedule, tick: Tick, jobs: Jobs, now: datetime) -> Plan:
     if "{{" in schedule.output:
         _make_room(Path(request.output))
     request = replace(request, job=tick.name, inputs=tuple(inputs))
-    return plan(request, jobs.settings, now)
+    made = plan(request, jobs.settings, now)
+    again = tick.job if tick.attempt > 1 and jobs.store.find(Execution, tick.job) else ""
+    return replace(made, job=replace(made.job, retry_of=again))
 
 
 def check_request(schedule: Schedule, settings: Settings, now: datetime) -> None:
@@ -49,9 +51,9 @@ def check_request(schedule: Schedule, settings: Settings, now: datetime) -> None
     What comes from the schedules before has no value yet: of it only the names are checked.
     """
     for value in schedule.params.values():
-        check(value, schedule.after)
+        check(value, schedule.after, secrets=True)
     check(schedule.output)  # what a notebook reports has no say in where files are written
-    later = {n for n, v in schedule.params.items() if any("." in hole for hole in holes(v))}
+    later = {n for n, v in schedule.params.items() if any(map(_is_later, holes(v)))}
     known = Notebook.read(schedule.notebook)
     if later and known.parameters is not None:
         names = {p.name for p in known.parameters}
@@ -66,6 +68,10 @@ def check_request(schedule: Schedule, settings: Settings, now: datetime) -> None
     plan(_request(now_known, _params(now_known, around), output), settings, now)
 
 
+def _is_later(hole: str) -> bool:
+    return "." in hole and not is_secret(hole)
+
+
 def _request(schedule: Schedule, params: dict[str, Any], output: str) -> Request:
     return Request(
         notebook=schedule.notebook,
@@ -77,6 +83,8 @@ def _request(schedule: Schedule, params: dict[str, Any], output: str) -> Request
         executor=schedule.executor,
         timeout=schedule.timeout,
         memory=schedule.memory,
+        cpu_time=schedule.cpu_time,
+        secrets=schedule.secrets,
         schedule=schedule.name,
     )
 

@@ -108,12 +108,15 @@ def serve(logdir: Path, port: int | None, host: str) -> str:
 
 def stop() -> None:
     """End the processes that TensorBoard's plugins have begun; the rest ends with ours."""
-    from multiprocessing import active_children, util
+    from multiprocessing import active_children
 
-    for child in active_children():
+    children = active_children()
+    for child in children:
         child.terminate()
+    for child in children:
         child.join(5)
-    util._exit_function()  # type: ignore[attr-defined]  # as at an interpreter's end
+        if child.is_alive():
+            child.kill()
 
 
 def none_shown(experiment: str) -> NotFound:

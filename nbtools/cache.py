@@ -6,10 +6,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from nbtools.digests import digest
-from nbtools.nouns import JOB, Artifact, Context, Execution, Job, run_id
+from nbtools.nouns import JOB, Artifact, Context, Execution, Job, run_id, stamp
 from nbtools.request import Plan
 from nbtools.states import JobState
 from nbtools.store import Store
@@ -39,14 +41,24 @@ def packages() -> list[str]:
     return [sys.version, *sorted(found)]
 
 
+def take(store: Store, fingerprint: str, now: datetime) -> Job | None:
+    """As `find`; and written down that it was used, so that it is not pruned as an old one."""
+
+    def used(execution: Execution) -> Execution:
+        return replace(execution, metadata={**execution.metadata, "used_time": stamp(now)})
+
+    with store.write():
+        found = find(store, fingerprint)
+        return Job.of(store.amend(Execution, found.name, used, now)) if found else None
+
+
 def find(store: Store, fingerprint: str) -> Job | None:
     """The newest job of that fingerprint that succeeded and whose outputs are still there.
 
     One that was pruned has not executed all of it, and is none.
     """
-    for execution in store.select(Execution, JOB):
-        if execution.metadata.get("fingerprint") != fingerprint:
-            continue
+    same = f'metadata.fingerprint.string_value = "{fingerprint}"'  # SQLite reads the others
+    for execution in store.select(Execution, JOB, filter=same):
         job = Job.of(execution)
         notebook = Path(job.folder) / f"{Path(job.notebook).stem}.ipynb"
         run = store.find(Context, run_id(job.experiment, job.run))  # may have been deleted

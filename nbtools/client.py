@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_core.utils import ensure_async
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import ValidationError
 
 from nbtools.kernel import Kernel, Launch
+from nbtools.messages import Messages
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
     from nbtools.checkpoint import Checkpoints
     from nbtools.progress import Progress
 
-#: seconds between an interrupt and the kill that follows when it is not heeded.
-GRACE = 5.0
+#: seconds between an interrupt and the kill that follows when it is not heeded: who cancels
+#: is not kept waiting for more than two.
+GRACE = 1.0
 #: seconds between looks at limits and at whether to stop.
 PULSE = 0.2
 #: papermill's, so that its --log-output and --log-level hold here too.
@@ -84,6 +87,8 @@ class Client(Kernel):
         self._stopped: Stopped | None = None
         self._cell = 0
         self._cell_begin: float | None = None
+        self._masking = launch.secrets.masking
+        self._messages = Messages(self._masking)
         self.echo = Echo()
         self.checkpoints: Checkpoints | None = None
 
@@ -124,25 +129,39 @@ class Client(Kernel):
         try:
             await self.async_execute_cell(cell, index)
         except CellExecutionError as error:
-            self.settle()
+            self._settle(cell, index)
             if self._stopped is None and _clean_exit(cell):
                 self._progress.cell_complete(cell, index)
                 raise _CleanExit from None
             self._progress.cell_failed(cell, index)
-            reason = f"{self._where(cell)}: {error.ename}: {_first_line(error.evalue)}"
+            said = _first_line(self._masking.text(f"{error.ename}: {error.evalue}"))
+            reason = f"{self._where(cell)}: {said}"
             raise self._stopped or Stopped(JobState.FAILED, reason) from error
         except BaseException:
-            self.settle()
+            self._settle(cell, index)
             self._progress.cell_failed(cell, index)
             raise
         finally:
             self._cell_begin = None
-        self.settle()
+        self._settle(cell, index)
         self._progress.cell_complete(cell, index)
         await self._freeze(cell, index)
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
-        """Hear a message of the kernel; the last line of a stream is worth observing."""
+        """Hear a message of the kernel, with secrets masked."""
+        output = None
+        for masked in self._messages.mask(msg):
+            output = self._take(masked, cell, cell_index)
+        return output
+
+    def _settle(self, cell: NotebookNode, index: int) -> None:
+        """The cell says no more."""
+        for message in self._messages.rest():
+            self._take(message, cell, index)
+        self.settle()
+
+    def _take(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
+        """The last line of a stream is worth observing."""
         self._progress.message(cell_index, msg)
         output = super().process_message(msg, cell, cell_index)
         self.echo.hear(msg)
@@ -171,6 +190,10 @@ class Client(Kernel):
             cell = self.nb.cells[self._cell - 1]
             reason = f"{self._where(cell)}: the kernel {self.how_it_ended()}"
             raise Stopped(JobState.FAILED, reason) from error
+        except ValidationError as error:  # papermill's results would be no notebook
+            where = self._where(self.nb.cells[self._cell - 1])
+            reason = f"{where}: shows what no notebook can hold: {_first_line(error.message)}"
+            raise self._stopped or Stopped(JobState.FAILED, reason) from error
         except (RuntimeError, OSError) as error:  # words for a kernel that did not start
             if self._stopped:
                 raise self._stopped from None

@@ -147,6 +147,13 @@ def differences(
         told = {name: (columns.OWN | columns.MORE)[name](run) or None for name in TOLD}
         logged = {k: v for k, v in logged.items() if k not in columns.OWN}
         rows.append({**told, **_flat(run.about), **logged})
+    return differing(rows, all=all)
+
+
+def differing(rows: Sequence[Mapping[str, Any]], *, all: bool = False) -> dict[str, list[Any]]:
+    """Name -> its value in each row, of those that are not the same in all, or of all; None
+    where a row has none.
+    """
     found = {name: [row.get(name) for row in rows] for name in columns.names(rows)}
     kept = {n: v for n, v in found.items() if any(one is not None for one in v)}
     return kept if all else {n: v for n, v in kept.items() if len({_same(one) for one in v}) > 1}

@@ -124,7 +124,7 @@ class Conductor:
             if trial.reused:
                 self._twins[trial.number] = run_id(trial.experiment, trial.run)
             job, seen = self._found(trial.job)
-            if trial.state == "CANCELLED" or not job.handle:
+            if trial.state == "CANCELLED" or trial.died or not job.handle:
                 self._twins.pop(trial.number, None)  # all of it again
                 continue
             self._known[job.fingerprint] = run_id(trial.experiment, trial.run)

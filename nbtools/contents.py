@@ -58,6 +58,41 @@ def records(store: Store, kind: type[Record], names: Iterable[str]) -> dict[str,
     return found
 
 
+def reads(store: Store) -> list[tuple[str, str, str, str]]:
+    """Who has read what: execution, artifact, what that is called, and where it lies."""
+    sql = (
+        "SELECT e.execution, a.name, a.display_name, a.uri FROM events AS e "
+        "JOIN artifacts AS a ON a.name = e.artifact WHERE e.type = 'INPUT'"
+    )
+    return [tuple(row) for row in store._execute(sql)]
+
+
+def leavers(store: Store) -> dict[str, list[str]]:
+    """The executions that have left each artifact."""
+    found: dict[str, list[str]] = {}
+    for row in store._execute("SELECT execution, artifact FROM events WHERE type = 'OUTPUT'"):
+        found.setdefault(row["artifact"], []).append(row["execution"])
+    return found
+
+
+def left(store: Store, schema_title: str) -> list[tuple[str, str]]:
+    """The executions that have left an artifact of a schema, and what that is called."""
+    sql = (
+        "SELECT e.execution, a.display_name FROM events AS e JOIN artifacts AS a "
+        "ON a.name = e.artifact WHERE e.type = 'OUTPUT' AND a.schema_title = ?"
+    )
+    return [tuple(row) for row in store._execute(sql, schema_title)]
+
+
+def held(store: Store) -> list[tuple[str, str, str]]:
+    """The contexts, the artifacts that are in each, and what those are called."""
+    sql = (
+        "SELECT c.context, a.name, a.display_name FROM context_artifacts AS c "
+        "JOIN artifacts AS a ON a.name = c.artifact"
+    )
+    return [tuple(row) for row in store._execute(sql)]
+
+
 def _batches(names: Iterable[str]) -> Iterator[list[str]]:
     every = list(dict.fromkeys(names))
     for start in range(0, len(every), BATCH):

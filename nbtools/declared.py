@@ -94,11 +94,11 @@ def _schedule(name: str, said: Mapping[str, Any], path: Path) -> Schedule:
         raise RequestError("tz without cron: it comes after others, in their zone")
     if values.get("cron"):
         values["cron"] = written(values["cron"], zone)
-    for word in ("after", "notify"):
+    for word in ("after", "notify", "secrets"):
         if isinstance(found := values.get(word, []), str):
             values[word] = [found]
         values[word] = tuple(values.get(word, ()))
-    for word in ("max_age", "backoff", "timeout"):
+    for word in ("max_age", "backoff", "timeout", "cpu_time"):
         if word in values:
             values[word] = seconds(str(values[word]))
     for word in ("start_time", "end_time"):

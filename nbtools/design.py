@@ -45,7 +45,8 @@ class Design:
         said = context.metadata["design"]
         known = {f.name for f in fields(Request)}
         request = {k: v for k, v in said["request"].items() if k in known}
-        request["inputs"] = tuple(request["inputs"])
+        for key in ("inputs", "secrets"):
+            request[key] = tuple(request.get(key, ()))
         own = {f.name for f in fields(cls)}
         values = {k: v for k, v in said.items() if k in own}
         values["request"], values["space"] = Request(**request), space.loads(said["space"])

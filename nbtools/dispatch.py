@@ -20,7 +20,7 @@ from nbtools.errors import AlreadyExists, NbtoolsError, RequestError
 from nbtools.executor import Task
 from nbtools.jobs import Jobs, SubmittedJob
 from nbtools.nouns import Execution
-from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
+from nbtools.schedule import FAILED_BEFORE, Schedule, ScheduleState, Tick, TickState
 from nbtools.states import JobState
 from nbtools.timetable import Notice
 
@@ -222,7 +222,7 @@ class Dispatcher:
                     continue
                 reason = ""
             else:
-                reason = f"schedule {tick.schedule} has not succeeded: it is {tick.state}"
+                reason = f"{FAILED_BEFORE.format(tick.schedule)}: it is {tick.state}"
             unfinished = self.timetable.unfinished(schedule.name)
             decision = follow(schedule, tick.time, unfinished, reason)
             self._apply(decision, now)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 
 from nbtools.cron import times
 from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
@@ -99,14 +98,13 @@ def _due(schedule: Schedule, now: datetime) -> tuple[list[datetime], datetime | 
     first = schedule.next_run_time
     if first is None or first > now:
         return [], first
-    found = [first]
-    following = times(schedule.cron, first)
-    found += takewhile(
-        lambda t: t <= now, (t for t, _ in zip(following, range(MOST), strict=False))
-    )
-    found = [t for t in found[:MOST] if _until_end(schedule, t)]
-    last = found[-1] if found else first
-    return found, _until_end(schedule, next(times(schedule.cron, last), None))
+    found, rest = [first], None
+    for time in times(schedule.cron, first):
+        if time > now or len(found) == MOST:
+            rest = time
+            break
+        found.append(time)
+    return [t for t in found if _until_end(schedule, t)], _until_end(schedule, rest)
 
 
 def _until_end(schedule: Schedule, time: datetime | None) -> datetime | None:

@@ -16,7 +16,11 @@ from pathlib import Path
 from typing import Protocol
 
 from nbtools.nouns import moment, stamp
+from nbtools.secrets import Secrets
 from nbtools.states import JobState
+
+#: how the error of a task begins that was killed from outside, or whose machine went down.
+DIED = "its process died"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,9 @@ class Task:
     timeout: float = 0.0  #: seconds for the whole; 0: no limit
     cell_timeout: float = 0.0  #: seconds for each cell; 0: no limit
     memory: int = 0  #: bytes that the kernel and what it started may use; 0: no limit
+    cpu_time: float = 0.0  #: seconds of CPU that they may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    secrets: tuple[str, ...] = ()  #: names; the values are not the task's to hold
     checkpoint: str = ""  #: keep the kernel's state: after all `cells`, or those `tagged`
     first: int = 0  #: the first cell to execute, from 0: the others are as they shall be
     thaw: str = ""  #: where the kernel is frozen that has executed them
@@ -84,7 +90,8 @@ class Task:
         values = json.loads(text)
         for key in ("folder", "cwd", "store"):
             values[key] = Path(values[key])
-        values["preload"] = tuple(values["preload"])
+        for key in ("preload", "secrets"):
+            values[key] = tuple(values.get(key, ()))
         return cls(**values)
 
 
@@ -126,8 +133,12 @@ class Executor(Protocol):
         Raises RequestError, naming what there is, when it has no such kernel.
         """
 
-    def start(self, task: Task) -> str:
+    def start(self, task: Task, secrets: Secrets) -> str:
         """Begin, and return a handle; the task lives on when this process ends.
+
+        `secrets` are those that the task names. They are handed to its kernel, in memory, and
+        to no file, log, argument or other process's environment; what is kept of the
+        task's output has `***` in their place.
 
         Raises AlreadyExists when the task's job was started before.
         """

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, Any
 
-from nbtools import lineage, registry
+from nbtools import lineage
 from nbtools.errors import NotFound, RequestError
 from nbtools.experiments import current_run
 from nbtools.nouns import DATASET, FILE, Artifact
 from nbtools.open_run import OpenRun
 from nbtools.settings import Settings
+from nbtools.shipment import remote, remote_digest
 from nbtools.store import Store
 
 MODES = ("rb", "r", "rt")
@@ -50,31 +51,16 @@ def open_input(
 def _open_remote(
     uri: str, mode: str, encoding: str | None, schema_title: str, run: OpenRun | None
 ) -> IO[Any]:
-    fsspec = registry.need("fsspec")
-    try:
-        system, place = fsspec.core.url_to_fs(uri)
-    except (ValueError, ImportError) as error:  # an unknown scheme, or its package is missing
-        raise RequestError(f"cannot open {uri}: {error}") from None
+    system, place = remote(uri)
     # Before it is read: what changes in between is then another version, not this one.
     if run is not None:
         info = system.info(place)
         metadata = {"bytes": info["size"]} if info.get("size") is not None else {}
         version = next((str(info[key]) for key in VERSIONS if info.get(key)), "")
-        metadata |= {"version": version} if version else {"sha256": _digest(system, place)}
+        metadata |= {"version": version} if version else {"sha256": remote_digest(system, place)}
         run.use_artifact(lineage.of_uri(uri, schema_title, metadata))
     file: IO[Any] = system.open(place, mode, encoding=encoding) if encoding else system.open(place)
     return file
-
-
-def _digest(system: Any, place: str) -> str:
-    """The SHA-256 of what an fsspec file system holds at a place."""
-    import hashlib
-
-    found = hashlib.sha256()
-    with system.open(place, "rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
 
 
 def _as(artifact: Artifact, schema_title: str) -> Artifact:

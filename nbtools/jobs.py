@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtools import lineage, registry, revision
+from nbtools import keyring, lineage, registry, revision
 from nbtools.errors import (
     AlreadyExists,
     NbtoolsError,
@@ -70,11 +70,17 @@ class SubmittedJob(Job):
         """Ask it to stop; wait() tells when it has."""
         return Jobs.open().cancel(self.name)
 
-    def resume(self, checkpoint: str = "") -> SubmittedJob:
+    def resume(self, checkpoint: str = "", from_cell: str | int = "failed-cell") -> SubmittedJob:
         """Begin a job that goes on where this one stopped; see `nbtools.resume`."""
         from nbtools.resume import resume
 
-        return resume(Jobs.open(), self.name, checkpoint)
+        return resume(Jobs.open(), self.name, checkpoint, from_cell)
+
+    def retry(self, *, changed: bool = False) -> SubmittedJob:
+        """Begin a job that executes the same again; see `nbtools.retry`."""
+        from nbtools.retry import retry
+
+        return retry(Jobs.open(), self.name, changed=changed)
 
     @property
     def outputs(self) -> Outputs:
@@ -115,7 +121,7 @@ class Jobs:
 
         inputs = [lineage.find(self.store, name) for name in made.request.inputs]
         same = cache.fingerprint(made, inputs)
-        if made.request.cache and (found := cache.find(self.store, same)):
+        if made.request.cache and (found := cache.take(self.store, same, self.clock())):
             return _submitted(found)
         made = replace(made, job=replace(made.job, fingerprint=same))
         self.remember(made, inputs)
@@ -136,7 +142,7 @@ class Jobs:
         remembered = self.store.get(Execution, name).metadata
         executor = self._executor(remembered["executor"])
         try:
-            handle = executor.start(task)
+            handle = executor.start(task, keyring.find(task.secrets, self.settings))
         except AlreadyExists:  # another has begun it, is about to, or has died over that
             return self.look(name)[0]
         except NbtoolsError as error:
@@ -276,8 +282,11 @@ class Jobs:
         """The job's part of the graph: experiment, run, execution, source notebook."""
         store, job = self.store, made.job
         old = find_context(store, job.experiment, job.run)
-        before = old.metadata.get("_job") if old else ""
-        if resume and before and not self.look(before)[0].state.final:
+        before = str(old.metadata.get("_job", "")) if old else ""
+        for other in filter(None, (job.retry_of, job.resume_of)):
+            store.get(Execution, other)  # else it was pruned in this moment, with its files
+        there = bool(before) and store.find(Execution, before) is not None
+        if resume and there and not self.look(before)[0].state.final:
             raise StateError(
                 f"run {job.run!r} is still at work in job {before}: wait, or cancel it"
             )
@@ -293,7 +302,7 @@ class Jobs:
             store.add_child(sweep, context.name)
         store.add(job.execution(), now)
         store.associate(context.name, execution=job.name)
-        source = lineage.of_content(store, made.notebook.path, NOTEBOOK, "notebook")
+        source = made.source or lineage.of_source(store, made.notebook.path)
         lineage.read(store, source, job.name, now)
 
     def _observe(self, name: str, seen: Observation, now: datetime) -> SubmittedJob:

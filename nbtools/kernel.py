@@ -9,6 +9,7 @@ import inspect
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
@@ -22,13 +23,18 @@ from traitlets import default
 
 from nbtools.kernels.fork import ended
 from nbtools.kernels.zygotes import can_fork
+from nbtools.masking import Pipe
 from nbtools.screen import Screen
+from nbtools.secrets import Secrets
+from nbtools.settings import environment
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 #: seconds that what is executed unseen may take.
 PATIENCE = 30.0
+#: what a Python kernel does first that has secrets: it may not have nbtools, then it cannot log.
+KNOW = "__import__('nbtools.secrets', fromlist=['own']).own() and ''"
 #: what a kernelspec says to have its kernels forked.
 WARM = {"provisioner_name": "nbtools-warm"}
 
@@ -43,6 +49,8 @@ class Launch:
     patience: float = 60.0  #: seconds to wait for a zygote that is loading
     thaw: str = ""  #: go on from the kernel that is frozen at this socket
     setup: str = ""  #: executed there first, unseen
+    secrets: Secrets = field(default_factory=Secrets)  #: values that are to be shown nowhere
+    sealed: Mapping[str, str] = field(default_factory=dict, repr=False)  #: its own environment
     startup_timeout: float = 60.0  #: seconds until the kernel must answer
     options: dict[str, Any] = field(default_factory=dict)  #: for nbclient
 
@@ -72,6 +80,8 @@ class Kernel(Screen):
         self._launch = launch
         self._process: Any = None  #: the kernel's, or None where it is not on this machine
         self._ooms = _out_of_memory()
+        self._heard = 0  #: messages about cells
+        self._aside: Pipe | None = None  #: what the kernel writes besides what it says
 
     @default("kernel_manager_class")
     def _kernel_manager_class_default(self) -> type[AsyncKernelManager]:
@@ -94,6 +104,8 @@ class Kernel(Screen):
         self.kc.start_channels(hb=False)
         self.kc.allow_stdin = False
         await self._ready()
+        if self._launch.secrets and self.nb.metadata.language_info["name"] == "python":
+            await self.silently("", KNOW)
         if self._launch.thaw:
             await self.silently(self._launch.setup)
 
@@ -105,14 +117,24 @@ class Kernel(Screen):
             more = {"preload": launch.preload, "patience": launch.patience}
         if launch.thaw:
             more = {"thaw": launch.thaw}
+        if launch.sealed:
+            more["env"] = {**environment(), **launch.sealed, **launch.secrets.environment()}
+            if _provisioner(spec) == WARM["provisioner_name"]:
+                more["secrets"] = launch.secrets
+        if launch.secrets:
+            self._aside = Pipe(launch.secrets.masking)
+            more["stdout"] = more["stderr"] = self._aside.end
         resource_path = self.resources.get("metadata", {}).get("path") or None
         if resource_path:
             more["cwd"] = resource_path
         arguments = list(self.extra_arguments)
         if self.km.ipykernel and self.ipython_hist_file:  # a job's lines are nobody's history
             arguments.append(f"--HistoryManager.hist_file={self.ipython_hist_file}")
-        start = self.km.start_kernel(extra_arguments=arguments, **more)
-        await ensure_async(start)
+        try:
+            await ensure_async(self.km.start_kernel(extra_arguments=arguments, **more))
+        finally:
+            if self._aside:
+                self._aside.given()
 
     async def _ready(self) -> None:
         """Wait until the kernel answers, and is heard: both its channels must be there."""
@@ -167,7 +189,48 @@ class Kernel(Screen):
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+        if self._aside:
+            self._aside.wait()
         self.km = self.kc = None
+
+    async def _async_poll_for_reply(
+        self,
+        msg_id: str,
+        cell: NotebookNode,
+        timeout: int | None,
+        task_poll_output_msg: asyncio.Future[Any],
+        task_poll_kernel_alive: asyncio.Future[Any],
+    ) -> dict[str, Any]:
+        """The reply, when all that was shown is here. nbclient allows for that so many seconds
+        in all, which a busy machine and a cell that prints much may exceed: here they begin
+        anew with whatever is heard.
+        """
+        shown, loop = task_poll_output_msg, asyncio.get_running_loop()
+        at_once = loop.create_future()
+        at_once.set_result(None)
+        try:
+            reply: dict[str, Any] = await super()._async_poll_for_reply(
+                msg_id, cell, timeout, at_once, loop.create_future()
+            )
+            heard = -1
+            while not shown.done() and heard != self._heard:
+                heard = self._heard
+                await asyncio.wait([shown], timeout=self.iopub_timeout)
+        finally:
+            task_poll_kernel_alive.cancel()
+        if not shown.done():
+            from nbclient.exceptions import CellTimeoutError
+
+            raise CellTimeoutError.error_from_timeout_and_cell(
+                "Timeout waiting for IOPub output", self.iopub_timeout, cell
+            )
+        shown.result()  # or what was wrong with it
+        return reply
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
+        """As nbclient's; counts what is heard."""
+        self._heard += 1
+        return super().process_message(msg, cell, cell_index)
 
     async def _async_poll_kernel_alive(self) -> None:
         """Notice the end of the kernel at once, where nbclient asks once a second."""

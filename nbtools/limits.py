@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ class Limits:
     def __init__(self, task: Task, stop: Path) -> None:
         self._task, self._stop = task, stop
         self._begin = time.monotonic()
+        self._cpu: CpuTime | None = None
 
     def due(self, cell_seconds: float, pid: int, place: str) -> Stopped | None:
         """The reason to stop now, if there is one.
@@ -43,7 +45,67 @@ class Limits:
         if task.memory and pid and (used := memory(pid)) > task.memory:
             limit = f"it used {size(used)}, more than the {size(task.memory)} that --memory allows"
             return Stopped(JobState.FAILED, f"stopped {place}: {limit}")
+        if task.cpu_time and pid:
+            if self._cpu is None:
+                self._cpu = CpuTime(pid, task.cpu_time)
+            if (seconds := self._cpu.seconds(time.monotonic())) > task.cpu_time:
+                limit = f"more than the {task.cpu_time:g} s that --cpu-time allows"
+                reason = f"stopped {place}: it used {seconds:.4g} s of CPU, {limit}"
+                return Stopped(JobState.FAILED, reason)
         return None
+
+
+class CpuTime:
+    """Seconds of CPU that a process and all that it has started have used, ended ones too.
+
+    Looks once a second, and more often only where so many cores could reach the limit before.
+    """
+
+    def __init__(self, pid: int, limit: float) -> None:
+        self._limit, self._cores = limit, os.cpu_count() or 1
+        self._known: dict[int, int] = {pid: _times(pid)[0]}  #: pid -> when it was started
+        self._used = self._lost = self._next = 0.0
+
+    def seconds(self, now: float) -> float:
+        """How many by `now`, in seconds of any clock, or by the last look."""
+        if now >= self._next:
+            self._look()
+            left = max(0.0, self._limit - self._used - self._lost)
+            self._next = now + min(1.0, left / self._cores)
+        return self._used + self._lost
+
+    def _look(self) -> None:
+        # Those that were seen once stay known: a child may outlive its parent.
+        for pid in [child for known in list(self._known) for child in _offspring(known)]:
+            self._known.setdefault(pid, _times(pid)[0])
+        used = self._sum()
+        if used < self._used:  # one has ended after its parent was asked, which has its now
+            used = self._sum()
+        # Less all the same: who ends leaves its seconds to nobody when its parent has ended,
+        # or does not care.
+        self._lost += max(0.0, self._used - used)
+        self._used = used
+
+    def _sum(self) -> float:
+        """Parents first: a child that ends meanwhile is not counted twice."""
+        used = 0.0
+        for pid, start in list(self._known.items()):
+            started, seconds = _times(pid)
+            if started and started == start:
+                used += seconds
+            else:
+                del self._known[pid]
+        return used
+
+
+def _times(pid: int) -> tuple[int, float]:
+    """When a process was started, in the kernel's own count, and the seconds of CPU that it
+    and those of its children have used that have ended; zeros when it has ended itself.
+    """
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(words[19]), sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0, 0.0
 
 
 def memory(pid: int) -> int:

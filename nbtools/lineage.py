@@ -27,6 +27,7 @@ from nbtools.graph import LIMIT, Graph
 from nbtools.nouns import (
     FILE,
     JOB,
+    NOTEBOOK,
     RUN,
     Artifact,
     Context,
@@ -40,6 +41,8 @@ from nbtools.revision import Revision
 from nbtools.settings import Settings
 from nbtools.store import Store
 
+#: how the names of notebooks that jobs execute begin.
+SOURCE = "notebook"
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -81,6 +84,24 @@ def of_content(
     return replace(made, name=name)
 
 
+def of_source(store: Store, path: Path) -> Artifact:
+    """The artifact that a job's notebook is. Raises RequestError if it is unreadable."""
+    return of_content(store, path, NOTEBOOK, SOURCE)
+
+
+def inputs(store: Store, job: Job) -> tuple[Artifact | None, list[Artifact]]:
+    """The notebook that a job was asked to execute, and the inputs that were declared; what
+    it has opened besides while at work is none of them.
+    """
+    asked = [
+        store.get(Artifact, event.artifact)
+        for event in store.events(execution=job.name)
+        if event.type == "INPUT" and event.time == job.create_time
+    ]
+    source = next((a for a in asked if a.name.startswith(f"{SOURCE}-")), None)
+    return source, [a for a in asked if a is not source]
+
+
 def of_uri(uri: str, schema_title: str, metadata: Mapping[str, Any] | None = None) -> Artifact:
     """The artifact that lies at a URI that is no local file; named after the URI and, where
     the metadata tells it, after its version.
@@ -103,9 +124,15 @@ def local(uri: str) -> Path | None:
 
 
 def read(store: Store, artifact: Artifact, execution: str, now: datetime) -> None:
-    """Remember that an execution read an artifact."""
-    keep(store, artifact, now)
-    store.add_event(Event(execution=execution, artifact=artifact.name, type="INPUT"), now)
+    """Remember that an execution read an artifact. Raises NotFound when it was pruned since
+    it was found, with its file.
+    """
+    with store.write():  # within: nobody prunes it in between
+        path = local(artifact.uri)
+        if path and not path.exists() and store.find(Artifact, artifact.name) is None:
+            raise NotFound(f"{artifact.display_name} at {path} is gone: it was just removed")
+        keep(store, artifact, now)
+        store.add_event(Event(execution=execution, artifact=artifact.name, type="INPUT"), now)
 
 
 def left(store: Store, artifact: Artifact, execution: str, context: str, now: datetime) -> None:

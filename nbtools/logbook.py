@@ -20,6 +20,7 @@ from typing import Any
 from nbtools import sampling
 from nbtools.errors import StoreError
 from nbtools.journal import Journal
+from nbtools.secrets import own
 from nbtools.summaries import SYSTEM
 
 #: entries that are held when they cannot be written; the oldest give way.
@@ -42,6 +43,7 @@ class Logbook:
         """
         self._folder, self._context, self._strict = folder, context, strict
         self._journal = Journal(folder, context, guest)
+        self._masking = own().masking
         self._forked = False
         self._dirty = False
         self._held: deque[Entry] = deque(maxlen=HELD)
@@ -57,11 +59,15 @@ class Logbook:
         return self._journal.path
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Write one entry."""
+        """Write one entry, secrets masked."""
+        if self._masking:
+            entry = self._masking.fields(entry)
         self._write(lambda journal: journal.append(entry))
 
     def point(self, values: Mapping[str, float], step: int, seconds: float) -> None:
         """Write the values of one step; raises as `Journal.point` for what is no number."""
+        if self._masking:
+            values = {self._masking.text(name): value for name, value in values.items()}
         if self._held or self._forked:
             kept = dict(values)  # the caller's own may change
             self._write(lambda journal: journal.point(kept, step, seconds))

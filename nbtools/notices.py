@@ -5,7 +5,9 @@
     command:notify-send nbtools     a command, which gets the JSON on its standard input
 
 A notice is remembered in the transaction that ends its tick, and tried until it was sent,
-for a day. Dying between the sending and writing that down, a service sends it once more.
+for a day. Dying between the sending and writing that down, a service sends it once more,
+with the same id, by which who hears it can tell: `Idempotency-Key` of a webhook,
+`Message-ID` of an e-mail, `id` in the JSON of all.
 """
 
 from __future__ import annotations
@@ -90,7 +92,7 @@ def send_all(store: Store, settings: Settings, now: datetime) -> int:
 
 
 def _send(notice: Notice, settings: Settings) -> None:
-    message = json.loads(notice.message)
+    message = {"id": notice.id, **json.loads(notice.message)}
     scheme, _, rest = notice.target.partition(":")
     if scheme == "mailto":
         _mail(rest, message, settings)
@@ -110,9 +112,12 @@ def _sentence(message: dict[str, Any]) -> str:
 
 def _post(url: str, message: dict[str, Any]) -> None:
     body = json.dumps({"text": _sentence(message), "nbtools": message}).encode()
-    request = Request(  # noqa: S310 - http or https: check_target has looked
-        url, data=body, headers={"Content-Type": "application/json", "User-Agent": "nbtools"}
-    )
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "nbtools",
+        "Idempotency-Key": f'"{message["id"]}"',
+    }
+    request = Request(url, data=body, headers=headers)  # noqa: S310 - check_target has looked
     try:
         with build_opener().open(request, timeout=PATIENCE):
             pass
@@ -131,6 +136,7 @@ def _mail(to: str, message: dict[str, Any], settings: Settings) -> None:
     mail["Subject"] = f"nbtools: {message['schedule']} {message['kind'].lower()}"
     mail["From"] = settings.mail_from or f"nbtools@{host}"
     mail["To"] = to
+    mail["Message-ID"] = f"<{message['id']}@nbtools>"
     fields = "\n".join(f"{key}: {value}" for key, value in message.items())
     mail.set_content(f"{_sentence(message)}\n\n{fields}\n")
     kind = smtplib.SMTP_SSL if server.scheme == "smtps" else smtplib.SMTP

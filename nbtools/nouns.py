@@ -128,9 +128,12 @@ class Job:
     note: str = ""  #: one sentence: what is worth knowing of how it was executed
     schedule: str = ""  #: the schedule that has made it, if one has
     fingerprint: str = ""  #: the same where notebook, parameters, environment and inputs are
+    retry_of: str = ""  #: the job that it executes again, if it does
+    resume_of: str = ""  #: the job that it goes on from, if it does
     create_time: datetime | None = None  #: UTC
     start_time: datetime | None = None  #: UTC; when its kernel was asked for
     end_time: datetime | None = None  #: UTC
+    used_time: datetime | None = None  #: UTC; when its outputs were last taken as another's
 
     @staticmethod
     def is_in(execution: Execution) -> bool:
@@ -142,7 +145,7 @@ class Job:
         """Read an execution as the job it is."""
         known = {f.name for f in fields(Job)}
         values = {k: v for k, v in execution.metadata.items() if k in known}
-        for key in ("start_time", "end_time"):
+        for key in ("start_time", "end_time", "used_time"):
             values[key] = moment(values.get(key))
         values["state"] = JobState(values["state"])
         return cls(name=execution.name, create_time=execution.create_time, **values)
@@ -152,7 +155,7 @@ class Job:
         values = asdict(self)
         for key in ("name", "create_time"):
             del values[key]
-        for key in ("start_time", "end_time"):
+        for key in ("start_time", "end_time", "used_time"):
             values[key] = stamp(values[key])
         return Execution(
             name=self.name,

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nbtools import keepsake, lineage, loggable
+from nbtools.below import below
 from nbtools.errors import RequestError, StateError, StoreError
 from nbtools.experiment_run import ExperimentRun
 from nbtools.logbook import Logbook
@@ -33,6 +34,7 @@ from nbtools.nouns import (
     utc_now,
 )
 from nbtools.outputs import FILES
+from nbtools.secrets import own
 from nbtools.states import ExecutionState
 from nbtools.store import Store
 
@@ -176,7 +178,7 @@ class OpenRun(ExperimentRun):
         Raises RequestError when what belongs together is not of one length.
         """
         meta = loggable.classification(labels, matrix, fpr, tpr, threshold)
-        name = display_name or "classification-metrics"
+        name = own().masking.text(display_name or "classification-metrics")
         artifact = Artifact(
             name=artifact_name(self._context, name),
             schema_title=CLASSIFICATION,
@@ -210,7 +212,7 @@ class OpenRun(ExperimentRun):
             raise RequestError(f"no file {path} to keep as an artifact")
         if not path.is_relative_to(self._folder):
             path = Path(shutil.copy2(path, self.output_path(path.name)))
-        name = name or path.name
+        name = own().masking.text(name or path.name)
         artifact = lineage.of_file(artifact_name(self._context, name), path, schema_title, name)
         return self._left(artifact)
 
@@ -225,7 +227,7 @@ class OpenRun(ExperimentRun):
 
     def log_table(self, name: str, table: Any) -> Artifact:
         """Keep a table as CSV: a DataFrame, a list of dicts, or a dict of lists."""
-        path = keepsake.table(table, self.output_path(f"{name}.csv"))
+        path = own().file(keepsake.table(table, self.output_path(f"{name}.csv")))
         return self.log_artifact(path, name, TABLE)
 
     def log_figure(self, name: str, figure: Any) -> Artifact:
@@ -238,7 +240,7 @@ class OpenRun(ExperimentRun):
     def log_text(self, name: str, text: str) -> Artifact:
         """Keep text as a file."""
         path = self.output_path(name if Path(name).suffix else f"{name}.txt")
-        path.write_text(str(text), encoding="utf-8")
+        path.write_text(own().masking.text(str(text)), encoding="utf-8")
         return self.log_artifact(path, name, TEXT)
 
     def use_artifact(self, name: str | Artifact) -> Artifact:
@@ -252,10 +254,13 @@ class OpenRun(ExperimentRun):
 
     def output_path(self, name: str) -> Path:
         """Where to write the file `name` so that it is one of this run's outputs."""
-        path = (self._folder / name).resolve()
+        path = below(self._folder, own().masking.text(str(name))).resolve()
         if not path.is_relative_to(self._folder.resolve()):
             raise RequestError(f"{name!r} leads out of the run's folder: give a name below it")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RequestError(f"cannot make {path.parent}: {error.strerror}; mend that") from None
         return path
 
     @property

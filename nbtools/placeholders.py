@@ -5,6 +5,7 @@
     {{ scheduled_time | %Y/%m }}    2026/03
     {{ train.artifacts.model }}     the file that train's job of that time has left
     {{ train.outputs.accuracy }}    what its run reported
+    {{ secret.API_KEY }}            left as it is: see `nbtools.secrets`
 
 Nothing but these is understood: no code, no attributes.
 """
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from nbtools.errors import RequestError
+from nbtools.value import texts
 
 _HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _INSIDE = re.compile(
@@ -62,29 +64,30 @@ def fill(value: Any, around: Surroundings) -> Any:
 
 def holes(value: Any) -> Iterator[str]:
     """The name in each placeholder of a value. Raises RequestError for one that is malformed."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from holes(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from holes(item)
-    elif isinstance(value, str):
-        for hole in _HOLE.finditer(value):
-            yield _parts(hole[1])["name"]
+    return (_parts(hole[1])["name"] for text in texts(value) for hole in _HOLE.finditer(text))
 
 
-def check(value: Any, before: tuple[str, ...] = ()) -> None:
+def is_secret(name: str) -> bool:
+    """Whether this is the name in `{{ secret.NAME }}`."""
+    first, _, rest = name.partition(".")
+    return first == "secret" and bool(rest) and "." not in rest
+
+
+def check(value: Any, before: tuple[str, ...] = (), secrets: bool = False) -> None:
     """Raises RequestError for a placeholder that will have no value; `before` are the
-    schedules that this one comes after.
+    schedules that this one comes after, `secrets` says whether there may be some.
     """
     for name in holes(value):
         schedule, _, rest = name.partition(".")
         kind, _, wanted = rest.partition(".")
+        if secrets and is_secret(name):
+            continue
         if name in NAMES or (schedule in before and rest == "job"):
             continue
         if schedule in before and kind in ("outputs", "artifacts") and wanted:
             continue
         known = [*NAMES, *(f"{b}.{k}" for b in before for k in ("outputs.…", "artifacts.…", "job"))]
+        known += ["secret.…"] * secrets
         raise RequestError(f"no placeholder {{{{ {name} }}}}: there is {', '.join(known)}")
 
 
@@ -95,6 +98,8 @@ def _value(inside: str, around: Surroundings) -> Any:
         return _time(parts, around)
     if name in NAMES:
         return getattr(around, name)
+    if is_secret(name):
+        return f"{{{{ {name} }}}}"
     schedule, _, rest = name.partition(".")
     kind, _, wanted = rest.partition(".")
     if kind not in ("outputs", "artifacts", "job"):

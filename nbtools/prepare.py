@@ -16,6 +16,7 @@ from typing import Any
 from nbtools.errors import RequestError
 from nbtools.notebook import Notebook
 from nbtools.nouns import IDENTITY
+from nbtools.secrets import Lookups
 
 
 def prepare(
@@ -46,7 +47,11 @@ def prepare(
             "example with git checkout, or open it in JupyterLab and save it again"
         ) from None
     python = notebook.language == "python"  # not every language has dicts, all have text
-    values = {**params, IDENTITY: dict(identity) if python else json.dumps(dict(identity))}
+    lookups = Lookups(notebook.language)
+    values = {
+        **lookups.tokens(params),
+        IDENTITY: dict(identity) if python else json.dumps(dict(identity)),
+    }
     try:
         with _quiet("papermill"):
             node = parameterize_notebook(
@@ -55,6 +60,8 @@ def prepare(
     except (PapermillException, NotImplementedError) as error:
         if params:
             raise RequestError(f"{notebook.path.name} cannot take parameters: {error}") from None
+    for cell in node.cells:
+        cell.source = lookups.source(cell.source)
     node.metadata.papermill["parameters"] = dict(params)
     node.metadata.papermill["input_path"] = notebook.path.name
     node.metadata["nbtools"] = dict(identity)

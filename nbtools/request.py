@@ -9,14 +9,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nbtools import registry
+from nbtools import keyring, registry, secrets
 from nbtools.errors import RequestError
 from nbtools.executor import Task
 from nbtools.kernels.preload import imports
 from nbtools.notebook import Notebook
-from nbtools.nouns import Job, default_experiment, default_run, job_name, place, run_id
+from nbtools.nouns import Artifact, Job, default_experiment, default_run, job_name, place, run_id
 from nbtools.outputs import FILES
 from nbtools.prepare import prepare
+from nbtools.revision import ANSWER
 from nbtools.settings import Settings
 
 #: bytes of a notebook's name; disks take names of 255, and ours have more in them.
@@ -39,7 +40,9 @@ class Request:
     timeout: float = 0.0  #: seconds for the whole
     cell_timeout: float = 0.0  #: seconds for each cell
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
+    cpu_time: float = 0.0  #: seconds of CPU that it may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     checkpoint: str = ""  #: keep the state after `cells`, or after those `tagged` checkpoint
     cache: bool = False  #: take a job that succeeded with the same before, if there is one
     inputs: tuple[str, ...] = ()  #: artifacts or files that the notebook reads
@@ -60,6 +63,8 @@ class Plan:
     task: Task  #: what the executor will get
     notebook: Notebook  #: the template
     prepared: str  #: the text of the notebook to execute
+    source: Artifact | None = None  #: the template, where it is not what its file holds now
+    revision: bytes = b""  #: what git said of that (`nbtools.revision`); empty: to be asked
 
     def lay_out(self) -> None:
         """Make the job's folder. Raises RequestError when it cannot be written."""
@@ -69,6 +74,8 @@ class Plan:
             (self.task.folder / FILES).mkdir(parents=True, exist_ok=True)
             self.task.prepared.write_text(self.prepared, encoding="utf-8")
             self.task.kept.write_text(self.task.dumps())
+            if self.revision:
+                (self.task.folder / ANSWER).write_bytes(self.revision)
         except OSError as error:
             raise RequestError(
                 f"cannot write {self.task.folder}: {error.strerror}; free some space, "
@@ -94,6 +101,8 @@ def plan(
     experiment = request.experiment or settings.experiment or default_experiment(notebook.path)
     run = request.run or default_run(experiment, name)
     run_id(experiment, run)  # refuses names that Vertex AI would refuse
+    needed = secrets.named([*request.secrets, *secrets.holes(params)])
+    _shows_none(params, keyring.find(needed, settings))
     cwd = _folder(request.cwd or notebook.path.parent)
     task = Task(
         job=name,
@@ -107,7 +116,9 @@ def plan(
         cell_timeout=_limit("cell_timeout", request.cell_timeout or settings.cell_timeout),
         memory=int(_limit("memory", request.memory)),
         threads=int(_limit("threads", request.threads)),
-        checkpoint=_checkpoint(request.checkpoint),
+        cpu_time=_limit("cpu_time", request.cpu_time),
+        secrets=needed,
+        checkpoint=_checkpoint(request.checkpoint, needed),
         report_wanted=request.report,
         warm=settings.warm,
         preload=settings.preload or imports(notebook.data, cwd),
@@ -138,6 +149,15 @@ def _fits_the_disk(notebook: Path) -> None:
         )
 
 
+def _shows_none(params: Mapping[str, Any], found: secrets.Secrets) -> None:
+    for name, value in params.items():
+        if found.masking.plain(value) != value:
+            raise RequestError(
+                f"{name} holds the value of secret {' or '.join(found)}, and would show it: give "
+                f"{{{{ secret.{next(iter(found))} }}}} instead"
+            )
+
+
 def _folder(path: str | Path) -> Path:
     folder = place(path)
     if not folder.is_dir():
@@ -152,12 +172,12 @@ def _target(output: str | Path, notebook: Path) -> str:
     target = place(output)
     if target.is_dir():
         target /= notebook.name
-    if target.exists() and target.samefile(notebook):
+    if target.exists() and notebook.exists() and target.samefile(notebook):
         raise RequestError(f"the output {target} is the notebook itself: name another file")
     probe = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another thread may be asking for the same
     except OSError as error:
         raise RequestError(
             f"cannot write {target}: {error.strerror}; name a file in a folder that can be written"
@@ -165,7 +185,12 @@ def _target(output: str | Path, notebook: Path) -> str:
     return str(target)
 
 
-def _checkpoint(mode: str) -> str:
+def _checkpoint(mode: str, secrets: tuple[str, ...]) -> str:
+    if mode and secrets:
+        raise RequestError(
+            "a checkpoint keeps a kernel with its secrets for an hour: leave out the checkpoint, "
+            f"or secret {', '.join(secrets)}"
+        )
     if mode not in ("", "cells", "tagged"):
         raise RequestError(f"checkpoint must be cells or tagged, or empty for none: not {mode!r}")
     return mode

@@ -1,4 +1,6 @@
-"""Going on with a job that stopped: from its first cell that failed, or has changed since."""
+"""Going on with a job that stopped: from its first cell that failed or has changed since, or
+from one that is named.
+"""
 
 from __future__ import annotations
 
@@ -9,51 +11,76 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nbtools import successor
 from nbtools.checkpoint import Checkpoints
-from nbtools.errors import StateError
-from nbtools.executor import Task
+from nbtools.errors import RequestError, StateError
 from nbtools.jobs import Jobs, SubmittedJob
 from nbtools.nouns import IDENTITY, Job
-from nbtools.request import Plan, Request, plan
+from nbtools.request import Plan, plan
 
 #: papermill's tags: of the cell with the parameters, and of notes about an error.
 INJECTED, NOTE = "injected-parameters", "papermill-error-cell-tag"
+#: where to go on from when nobody names a cell.
+FAILED_CELL = "failed-cell"
 
 Cell = Mapping[str, Any]
 
 
-def resume(jobs: Jobs, name: str, checkpoint: str = "") -> SubmittedJob:
+def resume(
+    jobs: Jobs, name: str, checkpoint: str = "", from_cell: str | int = FAILED_CELL
+) -> SubmittedJob:
     """Begin a job that goes on where the named one stopped, in the same run.
 
-    With a checkpoint of the cells before, their state and their outputs are taken over;
-    without one they are executed again, and the new job's note says so. Raises StateError
-    when that job is still at work, or has succeeded and nothing has changed since.
+    `from_cell` is `failed-cell`, the first that failed or has changed since, or an earlier
+    one by its number (from 1, as errors say it) or its id. With a checkpoint of the cells
+    before, their state and their outputs are taken over; without one they are executed
+    again, and the new job's note says so. Raises StateError when that job is still at work,
+    or has succeeded and nothing has changed since; RequestError for a cell that there is
+    not, or before which something is still to be executed.
     """
-    old = jobs.get(name)
-    if not old.state.final:
-        raise StateError(f"job {old.name} is {old.state}: wait for its end, or cancel it")
-    made, before = _plan(jobs, old, checkpoint), _executed(jobs, old)
-    first = changed(made.prepared, before)
-    if first == len(json.loads(made.prepared)["cells"]):
-        raise StateError(
-            f"job {old.name} has executed every cell and none has changed since: "
-            "there is nothing to go on with"
-        )
+    old = successor.rested(jobs, name)
+    place = successor.place_of(jobs, old)
+    made, before = _plan(jobs, old, place, checkpoint), _executed(jobs, old)
+    first = _first(made.prepared, before, old, str(from_cell))
     found = _kept(jobs, old, first)
-    return jobs.begin(_from_there(made, old, before, *found) if found else _again(made, old, first))
+    made = _from_there(made, old, before, *found) if found else _again(made, old, first)
+    return successor.begin(jobs, made, place)
+
+
+def _first(prepared: str, before: Sequence[Cell], old: Job, from_cell: str) -> int:
+    """The index of the cell to go on from."""
+    cells = json.loads(prepared)["cells"]
+    failed = changed(prepared, before)
+    if from_cell == FAILED_CELL:
+        if failed == len(cells):
+            raise StateError(
+                f"job {old.name} has executed every cell and none has changed since: "
+                "there is nothing to go on with, unless you name a cell with --from"
+            )
+        return failed
+    named = [i for i, cell in enumerate(cells) if cell.get("id") == from_cell]
+    if from_cell.isdecimal() and 1 <= int(from_cell) <= len(cells):
+        named = [int(from_cell) - 1]
+    if not named:
+        raise RequestError(
+            f"job {old.name} has no cell {from_cell!r} to go on from: give a number from 1 to "
+            f"{len(cells)}, the id of a cell, or {FAILED_CELL}"
+        )
+    if named[0] > failed:
+        raise RequestError(
+            f"job {old.name} cannot go on from cell {named[0] + 1}: cell {failed + 1}, before it, "
+            "was not executed to its end as it is now; name that one, or an earlier"
+        )
+    return named[0]
 
 
 def _kept(jobs: Jobs, old: Job, first: int) -> tuple[int, Path] | None:
     """The last checkpoint before cell `first`: the job's own, or of that which it went on from."""
-    task = _task(old)
+    task = successor.task(old)
     own = Checkpoints.of(jobs.settings.runtime, old.name).latest(first)
     if own or not task.thaw:
         return own
     return Checkpoints.beside(Path(task.thaw)).latest(min(first, task.first))
-
-
-def _task(job: Job) -> Task:
-    return Task.loads((Path(job.folder) / "task.json").read_text(encoding="utf-8"))
 
 
 def changed(prepared: str, before: Sequence[Cell]) -> int:
@@ -89,26 +116,12 @@ def _identity(line: str) -> bool:
     return line.startswith(f"{IDENTITY} = ")
 
 
-def _plan(jobs: Jobs, old: Job, checkpoint: str) -> Plan:
-    task = _task(old)
-    request = Request(
-        notebook=old.notebook,
-        params=old.params,
-        experiment=old.experiment,
-        run=old.run,
-        resume=True,
-        output=task.output,
-        kernel=old.kernel,
-        cwd=task.cwd,
-        executor=old.executor,
-        timeout=task.timeout,
-        cell_timeout=task.cell_timeout,
-        memory=task.memory,
-        threads=task.threads,
-        checkpoint=checkpoint or task.checkpoint,
-        allow_unknown=True,  # they were allowed, or are gone from the notebook since
-    )
-    return plan(request, jobs.settings, jobs.clock())
+def _plan(jobs: Jobs, old: Job, place: successor.Place | None, checkpoint: str) -> Plan:
+    request = successor.asked(jobs, old, place, run=old.run, resume=True)
+    if checkpoint:
+        request = replace(request, checkpoint=checkpoint)
+    made = plan(request, jobs.settings, jobs.clock())
+    return replace(made, job=replace(made.job, resume_of=old.name))
 
 
 def _executed(jobs: Jobs, old: Job) -> list[Cell]:

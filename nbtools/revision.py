@@ -36,8 +36,11 @@ class Revision:
 def ask(file: Path, folder: Path) -> None:
     """Begin to find out where `file` stands; `read` finds the answer in `folder`.
 
-    Without a repository, or without git, nothing is begun and there will be no answer.
+    Without a repository, or without git, nothing is begun and there will be no answer; one
+    that is there already holds.
     """
+    if (folder / ANSWER).exists() and (folder / ANSWER).stat().st_size:
+        return
     if not any((parent / ".git").exists() for parent in file.parents):
         return
     command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch"]

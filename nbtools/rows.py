@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from nbtools import metadata
 from nbtools.nouns import RUN, Artifact, Context, Event, Execution, Job, Run, moment, stamp
+from nbtools.secrets import own
 
 Record = TypeVar("Record", Context, Execution, Artifact)
 
@@ -31,6 +32,16 @@ def row_of(record: Context | Execution | Artifact) -> dict[str, Any]:
     for key in ("create_time", "update_time"):
         values[key] = stamp(values[key])
     return values
+
+
+def masked(record: Record) -> Record:
+    """The record with `***` in the place of secrets, where this is a kernel that has some."""
+    if not (masking := own().masking):
+        return record
+    said: dict[str, Any] = {"display_name": masking.text(record.display_name)}
+    if isinstance(record, Artifact):  # an address may have a key in it
+        said["uri"] = masking.text(record.uri)
+    return replace(record, metadata=masking.fields(record.metadata), **said)
 
 
 def record_of(kind: type[Record], row: sqlite3.Row | dict[str, Any]) -> Record:

@@ -20,16 +20,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbtools import leftovers
 from nbtools.executor import Observation, Task
 from nbtools.executors.local import PROGRESS, STOP, TASK
 from nbtools.kernels import wire
 from nbtools.limits import THREADS, Limits
 from nbtools.nouns import utc_now
 from nbtools.registry import own_process
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings, environment, set_environment
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
     from nbtools.client import Stopped
 
 #: seconds between two observations of printed text.
@@ -45,8 +49,9 @@ RESERVE = 65536
 class Runner:
     """Executes `task`, observing."""
 
-    def __init__(self, task: Task, lock: int) -> None:
-        self._task, self._lock = task, lock
+    def __init__(self, task: Task, lock: int, sealed: Mapping[str, str]) -> None:
+        self._task, self._lock, self._sealed = task, lock, sealed
+        self._secrets = Secrets({name: sealed[name] for name in task.secrets})
         self._limits = Limits(task, task.folder / STOP)
         self._text_time = self._beat = time.monotonic()
         self._reserve = task.folder / "reserve"
@@ -90,6 +95,8 @@ class Runner:
             preload=task.preload,
             thaw=task.thaw,
             setup=task.setup,
+            secrets=self._secrets,
+            sealed=self._sealed,
         )
         sockets = private(Settings.load().runtime)
         kept = Checkpoints.of(sockets, task.job, task.checkpoint)
@@ -102,14 +109,24 @@ class Runner:
             task.transcript.unlink()  # all that it says is in the notebook
         except Stopped as stopped:
             end = stopped.state, str(stopped)
+            leftovers.end(task.job, task.store)
             write(nb, task.partial)
         error = end[1] or self._deliver()
         state = JobState.FAILED if error and not end[1] else end[0]
-        if task.report_wanted:
+        if task.report_wanted and state is not JobState.CANCELLED:  # nobody waits for a page
+            self._report(nb)
+        return replace(self._seen, state=state, error=error)
+
+    def _report(self, nb: NotebookNode) -> None:
+        """Make the page. How the notebook went is not for the page to say: why there is none
+        goes to the log, and to whoever asks for it later.
+        """
+        try:
             from nbtools.page import write_report
 
-            write_report(nb, task.report, task.stem)
-        return replace(self._seen, state=state, error=error)
+            write_report(nb, self._task.report, self._task.stem)
+        except Exception as error:  # noqa: BLE001 - also of nbconvert's own templates
+            print(f"nbtools: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
     def _deliver(self) -> str:
         """Put the executed notebook where it was asked for; "" or why that failed."""
@@ -151,7 +168,9 @@ class Runner:
         return f"in cell {seen.cell} of {seen.cells}" if seen.cell else "before its first cell"
 
     def _note(self, seen: Observation | None = None) -> None:
-        line = (seen or self._seen).dumps().encode() + b"\n"
+        seen = seen or self._seen
+        masked = self._secrets.masking.text(seen.error)  # of what was printed it is masked
+        line = replace(seen, error=masked).dumps().encode() + b"\n"
         with (self._task.folder / PROGRESS).open("ab", buffering=0) as file:
             file.write(line)
 
@@ -166,7 +185,7 @@ def main(control: socket.socket, detach: bool) -> None:
         if os.fork():
             os._exit(0)  # whoever began this has no child to wait for
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)  # ... and reads what was said to its end, which is now
+        os.dup2(null, 2)  # and waits no longer for what might still be said
         os.close(null)
     own_process()
     env = environment()
@@ -180,20 +199,24 @@ def main(control: socket.socket, detach: bool) -> None:
         for stream in (1, 2):
             os.dup2(log, stream)
         os.close(log)
-        carry_out(Path(message["folder"]), lock, env)
+        carry_out(Path(message["folder"]), lock, env, message["sealed"])
         with suppress(OSError):
             wire.send(control, {"done": message["folder"]})
 
 
-def carry_out(folder: Path, lock: int, env: Mapping[str, str]) -> None:
-    """Execute the task in `folder`, whose lock is held by the descriptor `lock`."""
+def carry_out(folder: Path, lock: int, env: Mapping[str, str], sealed: Mapping[str, str]) -> None:
+    """Execute the task in `folder`, whose lock is held by the descriptor `lock`.
+
+    `sealed` are variables that its kernel's environment shall have, and none else.
+    """
     task = Task.loads((folder / TASK).read_text())
     os.pwrite(lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
     threads = {name: str(task.threads) for name in THREADS if task.threads}
     # All of it: a task leaves nothing to the next.
-    set_environment({**threads, **env, "NBTOOLS_STORE": str(task.store)})
+    own = {"NBTOOLS_STORE": str(task.store), leftovers.MARK: task.job}
+    set_environment({**threads, **env, **own})
     os.chdir(task.cwd)
-    Runner(task, lock).run()
+    Runner(task, lock, sealed).run()
     os.close(lock)
 
 

@@ -39,6 +39,8 @@ class TickState(StrEnum):
         return self not in (TickState.QUEUED, TickState.STARTED)
 
 
+#: how the reason begins of a tick that was skipped because of another schedule's failure.
+FAILED_BEFORE = "schedule {} has not succeeded"
 #: what happens when a schedule is due and its limit of jobs is at work.
 CONCURRENCY = ("allow", "skip", "queue", "replace")
 #: which of the times are made up for that came while no service was there.
@@ -71,6 +73,8 @@ class Schedule:
     backoff: float = 30.0  #: seconds before the first of these; doubled for each further
     timeout: float = 0.0  #: seconds each attempt may take; 0: no limit
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
+    cpu_time: float = 0.0  #: seconds of CPU that each attempt may use; 0: no limit
+    secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     priority: int = 0  #: the higher is executed first when there is not room for all
     notify: tuple[str, ...] = ()  #: who hears of failure and recovery: see nbtools.notices
     source: str = ""  #: the file that declares it; empty: it was created by hand
@@ -105,7 +109,7 @@ class Schedule:
         kept = {k: v for k, v in values.items() if k in _KNOWN}
         for key in _TIMES:
             kept[key] = moment(kept.get(key))
-        for key in ("after", "notify"):
+        for key in ("after", "notify", "secrets"):
             kept[key] = tuple(kept.get(key, ()))
         return cls(**{**kept, "state": ScheduleState(kept["state"])})
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from nbtools.attempt import check_request
 from nbtools.cron import upcoming, written
+from nbtools.dispatch import Dispatcher
 from nbtools.due import decide, first_time
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StateError
 from nbtools.jobs import Jobs
@@ -148,6 +150,31 @@ class Schedules:
             self.timetable.put(replace(schedule, started_run_count=count))
         return tick
 
+    def cancel(self, name: str) -> list[Tick]:
+        """Cancel what waits or is at work: of a schedule all, or the one time that has that
+        name in `history`. Returns those as they were; what has begun takes a moment to end.
+
+        Schedules that come after are skipped for it. Raises NotFound, StateError when there
+        is nothing to cancel.
+        """
+        now, dispatcher = self.jobs.clock(), Dispatcher(self.jobs, 0)
+        states = (TickState.QUEUED, TickState.STARTED)
+        with self.store.write():  # none is begun meanwhile
+            found = [t for state in states for t in self.timetable.in_state(state)]
+            asked = [t for t in found if name in (t.schedule, t.name)]
+            if not asked:
+                if not any(f"{name}-".startswith(f"{s.name}-") for s in self.timetable.all()):
+                    self.get(name)
+                raise StateError(f"nothing of {name!r} waits or is at work: see its history")
+            for tick in asked:
+                if tick.state is TickState.QUEUED:
+                    dispatcher.end(tick, TickState.CANCELLED, "cancelled before it began", now)
+        for tick in asked:
+            if tick.state is TickState.STARTED:
+                with suppress(StateError):  # it has just ended
+                    self.jobs.cancel(tick.job)
+        return asked
+
     def delete(self, name: str) -> Schedule:
         """Forget a schedule and its history; what was queued is dropped, its jobs stay.
 
@@ -259,7 +286,7 @@ def _check_rules(schedule: Schedule) -> None:
             "up for: choose concurrency queue or allow"
         )
     for name in ("max_run_count", "max_concurrent_run_count", "max_age", "retries", "backoff",
-                 "timeout", "memory"):  # fmt: skip
+                 "timeout", "memory", "cpu_time"):  # fmt: skip
         if not getattr(schedule, name) >= 0:
             raise RequestError(f"{name} must be 0 or more: not {getattr(schedule, name)}")
     for when in (schedule.start_time, schedule.end_time):
@@ -310,6 +337,8 @@ def create(
     retries: int = 0,
     backoff: float = 30.0,
     timeout: float = 0.0,
+    cpu_time: float = 0.0,
+    secrets: Iterable[str] = (),
     notify: Iterable[str] = (),
     experiment: str = "",
     priority: int = 0,
@@ -317,7 +346,7 @@ def create(
     """Create a schedule; `nbtools service run` executes it when it is due.
 
     `cron` is an expression in the zone `tz` (an IANA name, default UTC), or empty with
-    `after`, schedules to come after. `max_age`, `backoff` and `timeout` are in seconds.
+    `after`, schedules to come after. `max_age`, `backoff`, `timeout` and `cpu_time` are in seconds.
     The other arguments are those of `Schedule`. Raises RequestError, saying what is wrong.
     """
     return Schedules.open().create(
@@ -338,6 +367,8 @@ def create(
             retries=retries,
             backoff=backoff,
             timeout=timeout,
+            cpu_time=cpu_time,
+            secrets=tuple(secrets),
             notify=tuple(notify),
             experiment=experiment,
             priority=priority,

@@ -14,22 +14,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
-from nbtools import notices
+from nbtools import disposal, notices
 from nbtools.dispatch import Dispatcher
 from nbtools.errors import NbtoolsError, RequestError
 from nbtools.jobs import Jobs, SubmittedJob
 from nbtools.nouns import moment, stamp
+from nbtools.retention import Rules
 from nbtools.schedule import Schedule, TickState
 from nbtools.store import Store
 
 #: seconds between two looks when nothing is due: what the command line asks for is seen then.
-PAUSE = 0.25
+PAUSE = 0.1
 #: seconds between two signs of life.
 BEAT = 5.0
 #: seconds without one after which a service that lives is said to hang.
@@ -38,6 +39,8 @@ HANGS = 30.0
 POST = 1.0
 #: kernels are warmed so long before they are due, for so many schedules that are next.
 AHEAD, AT_ONCE = timedelta(seconds=45), 8
+#: seconds between two prunings.
+DAY = 86_400.0
 #: a clock that differs from what a stopwatch says by so many seconds was set.
 STEP = 5.0
 
@@ -75,6 +78,7 @@ class Service:
         self.jobs, self.parallel, self.say = jobs, parallel, say
         self.dispatcher = Dispatcher(jobs, parallel)
         self._begun, self._error = 0, ""
+        self._unseen = ""  #: what kept the last look at all jobs from its end
         self._start = jobs.clock()
 
     def run(self, stop: threading.Event) -> None:
@@ -82,10 +86,14 @@ class Service:
         next service sees to their end. Raises RequestError without a place for its file.
         """
         lock = self._sign_in()
+        # What beginning a job needs, before one is due, and before there are threads: two that
+        # import the same at the same time may find it half done.
+        for name in ("rehearsal", "warming"):
+            import_module(f"nbtools.{name}")
         post = threading.Thread(target=self._post, args=(stop,), daemon=True)
         post.start()
         threading.Thread(target=self._warm, args=(stop,), daemon=True).start()
-        import_module("nbtools.rehearsal")  # what beginning a job needs: before one is due
+        threading.Thread(target=self._prune, args=(stop,), daemon=True).start()
         clock = _Stopwatch(self.jobs.clock())
         beat = -BEAT
         try:
@@ -94,6 +102,7 @@ class Service:
                 if time.monotonic() - beat >= BEAT:
                     beat = time.monotonic()
                     self._sign(lock, now)
+                    self._reconcile()
                 self._wait(self._round(clock, now), stop)
         finally:
             stop.set()
@@ -119,6 +128,15 @@ class Service:
             names = ", ".join(job.name for job in begun) or "none"
             self.say(f"{made} due; begun: {names}; {len(working) + len(begun)} at work")
         return working + begun
+
+    def _reconcile(self) -> None:
+        """See to the end of every job of the store, whoever began it: perhaps nobody looks."""
+        try:
+            self.jobs.reconcile()
+        except NbtoolsError as error:
+            if str(error) != self._unseen:
+                self.say(str(error))
+            self._unseen = str(error)
 
     def _wait(self, working: list[SubmittedJob], stop: threading.Event) -> None:
         pause = PAUSE
@@ -164,7 +182,25 @@ class Service:
             from nbtools.warming import warm, warm_runner
 
             warm_runner()
-            warm(schedule.notebook, schedule.kernel)
+            warm(schedule.notebook, schedule.kernel, schedule.cwd)
+
+    # -- retention --------------------------------------------------------------------
+
+    def _prune(self, stop: threading.Event) -> None:
+        """Remove old jobs once a day, in a thread, where the settings say what to keep."""
+        while not stop.is_set():
+            try:
+                rules = Rules.of(self.jobs.settings)
+                if rules is None:
+                    return
+                with closing(Store(self.jobs.store.folder)) as store:
+                    jobs = Jobs(store, self.jobs.settings, self.jobs.clock)
+                    gone = disposal.prune(jobs, rules, jobs.clock())
+                if not gone.nothing:
+                    self.say(f"pruned {len(gone.jobs)} jobs: {gone.bytes:,} bytes")
+            except NbtoolsError as error:
+                self.say(f"not pruned: {error}")
+            stop.wait(DAY)
 
     # -- the sign of life -------------------------------------------------------------
 

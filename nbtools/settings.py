@@ -28,6 +28,9 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "Path": ("a string", lambda value: isinstance(value, str)),
     "str": ("a string", lambda value: isinstance(value, str)),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "int": (
+        "a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)
+    ),
     "float": (
         "a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)
     ),
@@ -52,6 +55,8 @@ class Settings:
     warm: bool = True  #: fork kernels from a process that has their imports loaded
     preload: tuple[str, ...] = ()  #: modules that process loads; empty: the notebook's own
     idle: float = 300.0  #: seconds after its last kernel that such a process ends
+    keep: str = ""  #: an age, 30d: older jobs may be pruned; empty: age is no reason to
+    keep_last: int = 0  #: so many of each schedule or notebook are not pruned
     smtp: str = ""  #: the mail server for notices: smtp://user@host:587, or smtps:// for TLS
     smtp_password: str = ""  #: of that user: NBTOOLS_SMTP_PASSWORD
     mail_from: str = ""  #: whom notices are from; empty: nbtools@ this host

@@ -26,6 +26,10 @@ from nbtools.spool import FOLDER, take_lock, write_whole
 
 SHIPMENTS = "shipments"
 INTERVAL = 30.0  #: seconds between two shipments at least
+#: remotes where a file is there as soon as all of it is, and not before.
+WHOLE = frozenset({
+    "gs", "gcs", "s3", "s3a", "abfs", "abfss", "az", "adl", "oci", "oss", "memory"
+})  # fmt: skip
 SHARE = 0.1  #: of the time that shipping may take: a large file is shipped less often
 
 
@@ -181,23 +185,47 @@ def remote(uri: str) -> tuple[Any, str]:
     try:
         fs, path = fsspec.url_to_fs(uri)
     except ImportError as error:
-        raise MissingDependency(f"{uri}: {error}") from None
+        missing = getattr(error.__cause__ or error, "name", None)
+        hint = f"needs {missing}: pip install {missing}" if missing else str(error)
+        raise MissingDependency(f"{uri} {hint}") from None
     except ValueError as error:
         raise RequestError(f"{uri}: {error}; give a URI that fsspec knows, as gs://…") from None
     return fs, str(path).rstrip("/")
 
 
+def put_whole(fs: Any, path: Path, target: str) -> None:
+    """Put a file to where nobody ever meets half of it. Raises what the remote raises."""
+    folder, _, name = target.rpartition("/")
+    fs.makedirs(folder, exist_ok=True)
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    if protocols & WHOLE:
+        fs.put_file(str(path), target)
+        return
+    beside = f"{folder}/.{name[:100]}.part"
+    fs.put_file(str(path), beside)
+    if fs.exists(target):
+        fs.rm_file(target)  # not every remote renames onto what is there
+    fs.mv(beside, target)
+
+
+def remote_digest(fs: Any, path: str) -> str:
+    """The SHA-256 of what an fsspec file system holds at a place."""
+    found = hashlib.sha256()
+    with fs.open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
 def _put(path: Path, size: int, uri: str, name: str) -> None:
     """Ship the first `size` bytes: the file may be growing, and no remote takes one that does."""
     fs, root = remote(uri)
-    target = f"{root}/{name}"
     with TemporaryDirectory(prefix="nbtools-") as folder:
         still = Path(folder, path.name)
         with path.open("rb") as source, still.open("wb") as copy:
             shutil.copyfileobj(source, copy)
             copy.truncate(size)
-        fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-        fs.put_file(str(still), target)
+        put_whole(fs, still, f"{root}/{name}")
 
 
 def _look(path: Path) -> tuple[int, int]:

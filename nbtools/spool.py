@@ -125,13 +125,21 @@ class Spool:
 def spools(store: Path, mirror: str = "") -> Iterator[Spool]:
     """What is kept for that mirror, or for all, oldest first; damaged ones are passed over."""
     found = (store / FOLDER).glob(f"*/*{journal.SUFFIX}.json")
-    for state in sorted(found, key=lambda path: path.stat().st_mtime):
+    for state in sorted(found, key=_changed):
         try:
             spool = Spool.load(state)
         except (OSError, ValueError, KeyError, TypeError):
             continue  # sent meanwhile by another process, or no file of ours
         if mirror in ("", spool.mirror):
             yield spool
+
+
+def _changed(path: Path) -> float:
+    """When; 0.0 where it was sent, and removed, meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def write_whole(path: Path, text: str) -> None:

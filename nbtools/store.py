@@ -27,8 +27,9 @@ from nbtools.migrations import migrate, use_log
 from nbtools.nouns import JOB, RUN, Context, Event, Execution, stamp
 from nbtools.points import Point, Points
 from nbtools.resources import Resources
-from nbtools.rows import ENDS, TABLES, Record, event_of, record_of, row_of
+from nbtools.rows import ENDS, TABLES, Record, event_of, masked, record_of, row_of
 from nbtools.summaries import Summaries, Table
+from nbtools.tally import Tally
 from nbtools.timetable import Timetable
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Store:
             raise StoreError(reason(folder, error)) from error
         self._points, self._summaries = Points(self._execute), Summaries(self._execute)
         self.timetable = Timetable(self._execute)  #: schedules and their ticks
+        self.tally = Tally(self._execute)  #: how many of each
         self.resources = Resources(self._execute)  #: what Vertex AI's services keep besides
         self._migrate()
 
@@ -120,7 +122,8 @@ class Store:
 
     def add(self, record: Record, now: datetime) -> Record:
         """Remember a new record; raises AlreadyExists."""
-        record = replace(record, create_time=record.create_time or now, update_time=now, etag=1)
+        made = record.create_time or now
+        record = replace(masked(record), create_time=made, update_time=now, etag=1)
         row = row_of(record)
         marks = ", ".join("?" * len(row))
         try:
@@ -155,7 +158,7 @@ class Store:
         """Replace a record by `change(record)`, with nothing in between. Raises NotFound."""
         with self.write():
             old = self.get(kind, name)
-            new = change(old)
+            new = masked(change(old))
             if new == old:
                 return old
             new = replace(new, update_time=now, etag=old.etag + 1)

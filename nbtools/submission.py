@@ -25,10 +25,12 @@ def submit(
     timeout: float = 0.0,
     cell_timeout: float = 0.0,
     memory: int = 0,
+    cpu_time: float = 0.0,
     threads: int = 0,
     checkpoint: str = "",
     cache: bool = False,
     inputs: Iterable[str] = (),
+    secrets: Iterable[str] = (),
     allow_unknown: bool = False,
 ) -> SubmittedJob:
     """Begin to execute a notebook and return its job at once; it outlives this process.
@@ -51,10 +53,12 @@ def submit(
         timeout=timeout,
         cell_timeout=cell_timeout,
         memory=memory,
+        cpu_time=cpu_time,
         threads=threads,
         checkpoint=checkpoint,
         cache=cache,
         inputs=tuple(inputs),
+        secrets=tuple(secrets),
         allow_unknown=allow_unknown,
     )
     return Jobs.open().submit(request)

@@ -27,6 +27,16 @@ td { white-space: pre-wrap; }
 
 def write(path: Path, sweep: Sweep) -> None:
     """Write the page of `sweep`, as it stands now, to `path`."""
+    write_whole(
+        path,
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(sweep.name)}'
+        f"</title><style>{STYLE}</style></head><body><h1>{escape(sweep.name)}</h1>"
+        f"{content(sweep)}</body></html>\n",
+    )
+
+
+def content(sweep: Sweep) -> str:
+    """What the page shows, as HTML for a page, or a notebook's cell, to hold."""
     design, found = sweep.design, sweep.trials
     best = trials.best(found, design.direction) if design.objective else None
     states: dict[str, int] = {}
@@ -74,13 +84,9 @@ def write(path: Path, sweep: Sweep) -> None:
         if picture
     )
     said = "".join(f"<tr>{_cells('td', pair)}</tr>" for pair in facts.items())
-    write_whole(
-        path,
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(sweep.name)}'
-        f"</title><style>{STYLE}</style></head><body><h1>{escape(sweep.name)}</h1>"
+    return (
         f"<table>{said}</table>{pictures}<h2>Trials</h2>"
         f'<div class="scroll"><table><tr>{_cells("th", heads)}</tr>{listed}</table></div>'
-        "</body></html>\n",
     )
 
 

@@ -164,11 +164,16 @@ class Sweep:
             store.associate(self.name, artifact=artifact.name)
         return path
 
+    def _repr_html_(self) -> str:
+        from nbtools.sweep_page import content
+
+        return f'<div style="max-width: 60rem">{content(self)}</div>'
+
     def resume(
         self, *, parallel: int = 0, changed: bool = False, notice: Notice | None = None
     ) -> Sweep:
         """Go on with what is left, and return when all is done. What has ended is not done
-        again, but for what was cancelled; what is at work is waited for.
+        again, but for what was cancelled, or killed; what is at work is waited for.
 
         `changed` takes the notebook though it has changed since. Raises StateError when it
         has, or when the sweep is being carried out already, or is complete.
@@ -249,8 +254,10 @@ def sweep(
     timeout: float = 0.0,
     cell_timeout: float = 0.0,
     memory: int = 0,
+    cpu_time: float = 0.0,
     threads: int = 0,
     inputs: Iterable[str] = (),
+    secrets: Iterable[str] = (),
     allow_unknown: bool = False,
     notice: Notice | None = None,
 ) -> Sweep:
@@ -272,7 +279,8 @@ def sweep(
     request = Request(
         notebook=notebook, params=params or {}, experiment=experiment, kernel=kernel, cwd=cwd,
         executor=executor, timeout=timeout, cell_timeout=cell_timeout, memory=memory,
-        threads=threads, inputs=tuple(inputs), allow_unknown=allow_unknown,
+        cpu_time=cpu_time, threads=threads, inputs=tuple(inputs), secrets=tuple(secrets),
+        allow_unknown=allow_unknown,
     )  # fmt: skip
     design = Design(
         request=request, space=_read(request, space), search=search, trials=trials,
@@ -304,7 +312,9 @@ def begin(jobs: Jobs, design: Design, name: str = "") -> Sweep:
     if design.objective and not asked.allow_unknown:
         objective.check(design.objective, notebook, _reported(jobs, experiment))
     if design.search == "tpe":
-        registry.need("optuna")  # says what to install
+        from nbtools.tpe import need_optuna
+
+        need_optuna()
     design = replace(design, request=replace(design.request, experiment=experiment))
     if name and slug(name) != name:
         raise RequestError(

@@ -6,8 +6,10 @@ Nothing is decided here. Whoever reads and writes what belongs together does so 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -18,6 +20,14 @@ from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
 
 #: as a row has it: the columns of ticks and of notices are the fields of their records.
 _TIMES = ("time", "not_before", "update_time")
+#: LOST: given up after the last attempt.
+NOTICE_STATES = ("WAITING", "SENT", "LOST")
+#: ticks that are over, but for those that have a job yet.
+_OVER = (
+    "WHERE schedule = ? AND time < ? AND state NOT IN ('QUEUED', 'STARTED') AND (job IN "
+    "(SELECT value FROM json_each(?)) OR NOT EXISTS (SELECT 1 FROM executions WHERE name = job))"
+)
+_TOLD = "WHERE state != 'WAITING' AND schedule = ifnull(?, schedule) AND time < ?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +38,17 @@ class Notice:
     time: datetime  #: UTC; of the tick
     kind: str  #: FAILED or RECOVERED
     target: str  #: who is to hear it: see nbtools.notices
-    state: str = "WAITING"  #: WAITING, SENT, or LOST after the last attempt
+    state: str = "WAITING"  #: one of NOTICE_STATES
     attempt: int = 0  #: how often it was tried
     not_before: datetime  #: UTC; when it is to be tried next
     message: str  #: JSON object: what there is to say
     error: str = ""  #: why the last attempt failed
+
+    @property
+    def id(self) -> str:
+        """The same each time it is sent, and no other's."""
+        parts = (self.schedule, self.time.isoformat(), self.kind, self.target, self.message)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 class Timetable:
@@ -117,6 +133,17 @@ class Timetable:
         found = self._ticks("WHERE schedule = ? AND time = ?", schedule, stamp(time))
         return found[0] if found else None
 
+    def of_job(self, schedule: str, job: str) -> Tick | None:
+        """The tick of a schedule whose last attempt is the job of that name, or None."""
+        found = self._ticks("WHERE schedule = ? AND job = ? LIMIT 1", schedule, job)
+        return found[0] if found else None
+
+    def drop(self, tick: Tick) -> None:
+        """Forget a tick."""
+        self._execute(
+            "DELETE FROM ticks WHERE schedule = ? AND time = ?", tick.schedule, stamp(tick.time)
+        )
+
     def history(self, schedule: str, limit: int = -1) -> list[Tick]:
         """A schedule's ticks, the newest first."""
         return self._ticks("WHERE schedule = ? ORDER BY time DESC LIMIT ?", schedule, limit)
@@ -136,6 +163,39 @@ class Timetable:
             "ORDER BY priority DESC, time, schedule",
             TickState.QUEUED, stamp(now),
         )  # fmt: skip
+
+    def first_unfinished(self) -> datetime | None:
+        """The earliest time of a tick that is queued or at work."""
+        rows = self._execute(
+            "SELECT min(time) FROM ticks WHERE state IN (?, ?)", TickState.QUEUED, TickState.STARTED
+        )
+        return moment(rows[0][0])
+
+    def since(self, time: datetime) -> list[Tick]:
+        """The ticks of that time and later that had a job."""
+        return self._ticks("WHERE time >= ? AND job != ''", stamp(time))
+
+    def executed(self, schedule: str, count: int) -> list[datetime]:
+        """When the newest `count` of a schedule's ticks were due that were executed to their
+        end: the oldest time of these, or none.
+        """
+        rows = self._execute(
+            "SELECT time FROM ticks WHERE schedule = ? AND state IN (?, ?) "
+            "ORDER BY time DESC LIMIT ?",
+            schedule, TickState.SUCCEEDED, TickState.FAILED, count,
+        )  # fmt: skip
+        return [moment(row["time"]) or datetime.min for row in rows[-1:]]
+
+    def finished(self, schedule: str, until: datetime, going: Iterable[str]) -> int:
+        """How many ticks `forget` would forget when the jobs of those names were gone."""
+        jobs = json.dumps(list(going))
+        sql = f"SELECT count(*) FROM ticks {_OVER}"
+        return int(self._execute(sql, schedule, stamp(until), jobs)[0][0])
+
+    def forget(self, schedule: str, until: datetime) -> int:
+        """Forget a schedule's ticks before `until` that are over and whose jobs are gone."""
+        sql = f"DELETE FROM ticks {_OVER} RETURNING 1"
+        return len(self._execute(sql, schedule, stamp(until), "[]"))
 
     def count(self, state: TickState, schedule: str = "") -> int:
         """How many ticks are in a state, of one schedule or of all."""
@@ -192,6 +252,18 @@ class Timetable:
             state, stamp(until), stamp(until),
         )  # fmt: skip
         return [Notice(**_values(row)) for row in rows]
+
+    def told(self, schedule: str | None, until: datetime) -> int:
+        """How many notices `forget_told` would forget."""
+        sql = f"SELECT count(*) FROM notices {_TOLD}"
+        return int(self._execute(sql, schedule, stamp(until))[0][0])
+
+    def forget_told(self, schedule: str | None, until: datetime) -> int:
+        """Forget the notices of ticks before `until`, of a schedule or (None) of all, that were
+        sent or given up.
+        """
+        sql = f"DELETE FROM notices {_TOLD} RETURNING 1"
+        return len(self._execute(sql, schedule, stamp(until)))
 
     # -- inside -----------------------------------------------------------------------
 

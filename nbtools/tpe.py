@@ -29,7 +29,7 @@ class Tpe:
     def __init__(self, design: Design, folder: Path) -> None:
         """Open the study, or begin it. Raises MissingDependency without Optuna."""
         self._design = design
-        self._optuna = _optuna()
+        self._optuna = need_optuna()
         self._storage = _storage(folder)
         self._study: Any = None
 
@@ -88,7 +88,7 @@ def should_prune(folder: Path, design: Design, number: int, step: int, value: fl
 
     A trial that has ended, and is executed once more, is not.
     """
-    optuna = _optuna()
+    optuna = need_optuna()
     pruner = optuna.pruners.MedianPruner(
         n_startup_trials=design.min_trials, n_warmup_steps=design.min_steps + 1
     )
@@ -104,8 +104,8 @@ def should_prune(folder: Path, design: Design, number: int, step: int, value: fl
         return bool(trial.should_prune())
 
 
-def _optuna() -> Any:
-    """Optuna, saying no more than it must."""
+def need_optuna() -> Any:
+    """Optuna, saying no more than it must. Raises MissingDependency."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tqdm's advice about widgets, in every trial's notebook
         optuna = registry.need("optuna")
@@ -130,7 +130,7 @@ class _Lock:
 
 
 def _storage(folder: Path) -> Any:
-    optuna = _optuna()
+    optuna = need_optuna()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / JOURNAL
     with _held(_Lock(folder / f"{JOURNAL}.lock")) as lock:

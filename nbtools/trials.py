@@ -10,6 +10,7 @@ from typing import Any
 
 from nbtools.design import Design
 from nbtools.errors import StoreError
+from nbtools.executor import DIED
 from nbtools.nouns import RUN, Context, Execution, Job, Run
 from nbtools.states import ExecutionState
 from nbtools.store import Store
@@ -42,6 +43,11 @@ class Trial:
     def done(self) -> bool:
         """Whether it has ended and will not be taken up again."""
         return self.ended and self.state != "CANCELLED"
+
+    @property
+    def died(self) -> bool:
+        """Whether it was killed from outside, whatever its notebook did."""
+        return self.state == "FAILED" and self.error.startswith(DIED)
 
     @property
     def counts(self) -> bool:

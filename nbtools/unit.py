@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +41,12 @@ class Installed:
     advice: tuple[str, ...]  #: lines to paste, or what else to do
 
 
-def unit(settings: Settings, folder: Path, parallel: int) -> str:
-    """The text of a systemd user unit of the service of this store."""
+def unit(settings: Settings, folder: Path, options: Sequence[str]) -> str:
+    """The text of a systemd user unit of the service of this store; `options` are those of
+    `nbtools service run`.
+    """
     environment = _quoted(f"NBTOOLS_STORE={settings.store}")
-    command = " ".join(_quoted(word) for word in _command(parallel))
+    command = " ".join(_quoted(word) for word in _command(options))
     return _UNIT.format(
         store=str(settings.store).replace("%", "%%"),
         command=command,
@@ -52,13 +55,13 @@ def unit(settings: Settings, folder: Path, parallel: int) -> str:
     )
 
 
-def install(settings: Settings, folder: Path, name: str, parallel: int) -> Installed:
+def install(settings: Settings, folder: Path, name: str, options: Sequence[str]) -> Installed:
     """Write the unit and begin it, where this user has systemd; else say what does the same.
 
     `folder` is where it runs: its settings are those of the project there. Raises
     RequestError when the unit cannot be written.
     """
-    store, command = shlex.quote(str(settings.store)), shlex.join(_command(parallel))
+    store, command = shlex.quote(str(settings.store)), shlex.join(_command(options))
     run = f"cd {shlex.quote(str(folder))} && NBTOOLS_STORE={store} {command}"
     if not _has_systemd():
         return Installed(path=None, done=False, advice=(
@@ -70,7 +73,7 @@ def install(settings: Settings, folder: Path, name: str, parallel: int) -> Insta
     path = settings.config_home / "systemd" / "user" / f"{name}.service"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, unit(settings, folder, parallel))
+        write_whole(path, unit(settings, folder, options))
     except OSError as error:
         raise RequestError(f"cannot write {path}: {error.strerror}") from None
     for words in (["daemon-reload"], ["enable", "--now", f"{name}.service"]):
@@ -81,9 +84,8 @@ def install(settings: Settings, folder: Path, name: str, parallel: int) -> Insta
     return Installed(path=path, done=True, advice=(lasting,))
 
 
-def _command(parallel: int) -> list[str]:
-    script = str(Path(sys.executable).with_name("nbtools"))
-    return [script, "service", "run", *(["-j", str(parallel)] if parallel else [])]
+def _command(options: Sequence[str]) -> list[str]:
+    return [str(Path(sys.executable).with_name("nbtools")), "service", "run", *options]
 
 
 def _quoted(word: str) -> str:

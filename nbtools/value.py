@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -96,6 +96,18 @@ def show(value: Any) -> str:
     except Exception:  # noqa: BLE001 - repr is the value's own code; a number may be too long
         return f"this {type(value).__name__}"
     return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def texts(value: Any) -> Iterator[str]:
+    """The texts in a value: itself, or those in its lists and dicts, names apart."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def takes_box(type_: str) -> bool:

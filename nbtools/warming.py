@@ -19,14 +19,15 @@ from nbtools.settings import Settings, environment
 PATIENCE = 120.0
 
 
-def warm(notebook: str | Path, kernel: str = "") -> Standing:
+def warm(notebook: str | Path, kernel: str = "", cwd: str = "") -> Standing:
     """Load what the notebook imports into the zygote that its kernels will come from.
 
-    Raises RequestError when its kernel is none that can be forked.
+    `cwd`: where they will run; default: the notebook's folder. Raises RequestError when its
+    kernel is none that can be forked.
     """
     settings, found = Settings.load(), Notebook.read(notebook)
     name = registry.executor("local").check(kernel or found.kernel or settings.kernel)
-    preload = settings.preload or imports(found.data, found.path.parent)
+    preload = settings.preload or imports(found.data, Path(cwd) if cwd else found.path.parent)
     spec = _spec(name, preload) if can_fork() else None
     if spec is None:
         raise RequestError(
@@ -73,7 +74,7 @@ def _spec(kernel: str, preload: tuple[str, ...]) -> Spec | None:
     """The zygote that a kernel of that kernelspec would come from, or None."""
     from jupyter_client.manager import KernelManager
 
-    from nbtools.kernels.provisioner import BASE, Launch
+    from nbtools.kernels.provisioner import Launch
 
     manager = KernelManager(kernel_name=kernel)
     try:
@@ -81,6 +82,4 @@ def _spec(kernel: str, preload: tuple[str, ...]) -> Spec | None:
     finally:
         manager.cleanup_resources()
     launch = Launch.of(command)
-    if launch is None:
-        return None
-    return Spec.of(launch.python, (*BASE, *preload), options["env"], launch.options)
+    return launch.spec(preload, options["env"]) if launch else None

@@ -1,6 +1,7 @@
 """What many tests start from: a store of their own, and notebooks made on the spot."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from nbtools.kernels.zygotes import Zygotes
 from nbtools.settings import Settings
+
+# A shell's background jobs, and all that these begin, ignore Ctrl-C unless told otherwise.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -62,7 +66,8 @@ def own_wandb():
 @pytest.fixture(scope="session", autouse=True)
 def own_zygotes():
     """Zygotes of the tests' own, and none left when the tests have ended."""
-    with tempfile.TemporaryDirectory(prefix="nbt-") as folder:  # short: sockets go there
+    # Short: sockets go there. A kernel that ends just now may still write into it.
+    with tempfile.TemporaryDirectory(prefix="nbt-", ignore_cleanup_errors=True) as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         yield
         Zygotes(Settings.load().runtime).stop()

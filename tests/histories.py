@@ -55,7 +55,7 @@ def tensorboard(folder):
 
 
 WANDB = """
-import math, os, time
+import glob, math, os, time
 import numpy as np
 import wandb
 def start(**given):
@@ -96,7 +96,12 @@ run.finish()
 run = start(name="killed")
 for step in range(2000):
     run.log({"loss": float(step)})
-time.sleep(1.0)  # W&B's own process writes the file, block by block
+(log,) = glob.glob(f"wandb/offline-run-*-{run.id}/*.wandb")
+for _ in range(600):  # W&B's own process writes the file, piece by piece
+    with open(log, "rb") as file:
+        if file.read().count(b"loss") > 1000:
+            break
+    time.sleep(0.1)
 os.kill(os.getpid(), 9)
 """
 

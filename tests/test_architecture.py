@@ -17,7 +17,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {
         "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
-        "cron", "duration", "schedule", "placeholders", "due", "yaml_file",
+        "cron", "duration", "schedule", "placeholders", "due", "below", "masking", "secrets",
+        "yaml_file",
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
@@ -25,13 +26,14 @@ LAYERS = [
         "terms", "removal",
         "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
-        "limits", "runner", "rehearsal", "page", "importer", "importers", "eventfile",
+        "limits", "runner", "rehearsal", "messages", "page", "importer", "importers", "eventfile",
         "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
         "contents", "digests", "revision", "care", "salvage", "carving", "rebuild", "repair",
-        "timetable", "resources",
+        "timetable", "tally", "leftovers", "resources",
     },
     {
-        "prepare", "request", "jobs", "submission", "batch", "resume", "cache", "watch", "outputs",
+        "prepare", "request", "keyring", "jobs", "submission", "batch", "resume", "cache", "watch",
+        "outputs", "retry", "successor", "evidence", "monitor", "retention", "disposal", "delivery",
         "experiments", "experiment", "experiment_run", "open_run", "opening", "about",
         "autolog", "keepsake",
         "space", "objective", "design", "search", "tpe", "trials", "pruning", "conductor", "sweeps",
@@ -40,16 +42,16 @@ LAYERS = [
         "runs_page", "loggable", "lineage", "card", "warming", "doctor",
         "graph", "layout", "drawing", "picture", "openlineage", "executions", "inputs",
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
-        "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit",
+        "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
         "workbench",
     },
-    {"git", "emulator"},
+    {"git", "differences", "differences_page", "emulator"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 THIRD_PARTY_AT_TOP = {
     "engine": {"nbformat", "papermill"},
-    "client": {"jupyter_core", "nbclient"},
+    "client": {"jupyter_core", "nbclient", "nbformat"},
     "kernel": {"jupyter_client", "jupyter_core", "traitlets", "zmq"},
     "screen": {"nbclient"},
     "progress": {"nbformat", "papermill"},
@@ -133,7 +135,7 @@ def test_sql_stays_in_the_store():
     assert {p.name for p in SOURCES if words.search(p.read_text())} == {
         "store.py", "points.py", "summaries.py", "drain.py", "migrations.py",
         "clauses.py", "removal.py", "database.py", "contents.py", "care.py", "salvage.py",
-        "rebuild.py", "timetable.py", "resources.py",
+        "rebuild.py", "timetable.py", "tally.py", "resources.py",
     }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ schedules:
     params: {lr: 0.1}
     retries: 3
     backoff: 1m
+    priority: 5
     start: 2026-07-02T00:00:00+02:00
   evaluate:
     notebook: train.ipynb
@@ -61,10 +62,24 @@ def test_a_file_is_applied_and_then_there_is_nothing_to_do(schedules, declare):
     apply(path, schedules)
     train = schedules.get("train")
     assert train.cron == "TZ=Europe/Berlin 0 2 * * *"
-    assert (train.retries, train.backoff) == (3, 60.0)
+    assert (train.retries, train.backoff, train.priority) == (3, 60.0, 5)
     assert train.start_time == datetime(2026, 7, 1, 22, tzinfo=UTC)
     assert train.source == str(path)
     assert set(kinds(difference(path, schedules)).values()) == {"keep"}
+
+
+def test_limits_and_the_names_of_secrets(schedules, declare, monkeypatch):
+    text = BOTH.replace("    retries: 3\n", "    cpu_time: 10m\n    secrets: API_KEY\n")
+    with pytest.raises(RequestError, match="no secret API_KEY: put it into"):
+        apply(declare(text), schedules)
+    monkeypatch.setenv("API_KEY", "value-of-the-key")
+    apply(declare(text), schedules)
+    train = schedules.get("train")
+    assert (train.cpu_time, train.secrets) == (600.0, ("API_KEY",))
+    path = declare(text.replace("API_KEY", "[API_KEY, OTHER_KEY]"))
+    monkeypatch.setenv("OTHER_KEY", "value-of-another")
+    change = next(c for c in difference(path, schedules) if c.name == "train")
+    assert change.details == (("secrets", ("API_KEY",), ("API_KEY", "OTHER_KEY")),)
 
 
 def test_what_has_changed_is_told_by_its_fields(schedules, declare):
@@ -126,7 +141,7 @@ def test_a_cycle_in_a_file_is_refused(schedules, declare):
 
 def test_the_file_in_the_documentation_is_one(schedules, tmp_path, make_notebook):
     text = (Path(__file__).parent.parent / "docs/schedules.md").read_text()
-    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shown, _alerts = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     make_notebook("train.ipynb", "1", parameters="day: str = ''")
     make_notebook("evaluate.ipynb", "1", parameters="model: str = ''")
     (tmp_path / "nbtools.yaml").write_text(shown)

@@ -4,15 +4,18 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
 from nbtools.dispatch import Dispatcher
+from nbtools.errors import NotFound, StateError
 from nbtools.executor import Task
 from nbtools.jobs import Jobs
 from nbtools.nouns import JOB, Execution
 from nbtools.schedule import Schedule, ScheduleState, TickState, job_of
 from nbtools.schedules import Schedules
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings
 from nbtools.states import JobState
 from nbtools.store import Store
@@ -21,6 +24,8 @@ pytestmark = pytest.mark.slow
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 WRITE = "open(out, 'a').write(f'{when}\\n')"
+#: until `World.go` is called.
+WAIT = "import os, time\nwhile not os.path.exists(out):\n    time.sleep(0.05)"
 PARAMETERS = "when: str = ''\nout: str = ''\nx: float = 0.0"
 
 
@@ -61,6 +66,10 @@ class World:
 
     def tick(self, name="s"):
         return self.schedules.history(name)[0]
+
+    def go(self):
+        """What waits goes on."""
+        (self.folder / "out.txt").touch()
 
     def written(self):
         path = self.folder / "out.txt"
@@ -109,12 +118,13 @@ def test_services_that_compete_make_one_job_a_tick(world):
 
 
 def test_never_more_jobs_than_the_service_may_and_the_important_first(world):
-    world.create("low", "import time; time.sleep(0.5)", params={})
-    world.create("high", "import time; time.sleep(0.5)", params={}, priority=5)
+    world.create("low", "1", params={})
+    world.create("high", WAIT, priority=5)
     service = world.service(parallel=1)
     world.now = NOON
     assert [job.schedule for job in service.round(NOON)] == ["high"]
     assert [job.schedule for job in service.round(NOON)] == ["high"]
+    world.go()
     world.until_quiet(service)
     assert world.tick("low").state is TickState.SUCCEEDED
 
@@ -129,11 +139,12 @@ def test_never_more_jobs_than_the_service_may_and_the_important_first(world):
     ],
 )
 def test_due_again_while_at_work_each_policy_does_what_it_says(world, concurrency, ends):
-    slow = "import time; time.sleep(2 if '12:00' in when else 0)"
-    world.create("s", slow, concurrency=concurrency)
+    world.create("s", f"if '12:00' in when:\n{indent(WAIT, '    ')}", concurrency=concurrency)
     assert len(world.round(NOON)) == 1
     at_work = world.round(NOON + MINUTE)
     assert len(at_work) == (2 if concurrency == "allow" else 1)
+    if concurrency != "replace":  # there the first ends though nothing lets it go on
+        world.go()
     world.until_quiet()
     assert [state for _, state in world.history()] == ends
 
@@ -247,7 +258,7 @@ def test_a_job_whose_beginning_was_not_written_down_is_not_begun_twice(world):
     world.create()
     dying = world.service()
     dying.jobs.hand_over = lambda task: (
-        dying.jobs._executor("local").start(task) and (dying.jobs.look(task.job)[0])
+        dying.jobs._executor("local").start(task, Secrets()) and (dying.jobs.look(task.job)[0])
     )
     world.now = NOON
     dying.round(NOON)
@@ -287,6 +298,89 @@ def test_what_was_cancelled_before_it_was_begun_ends_cancelled(world, monkeypatc
     world.until_quiet()
     assert world.tick().state is TickState.CANCELLED
     assert world.written() == []
+
+
+def test_what_waits_and_what_is_at_work_is_cancelled(world):
+    world.create("s", "import time; time.sleep(600)", params={}, concurrency="queue")
+    world.create("next", "1", after=("s",), params={})
+    working = world.round(NOON)
+    world.round(NOON + MINUTE)
+    assert world.history() == [(NOON, TickState.STARTED), (NOON + MINUTE, TickState.QUEUED)]
+    world.schedules.pause("s")
+    one = world.tick().name
+    assert [t.name for t in world.schedules.cancel(one)] == [one]
+    assert (world.tick().state, world.tick().reason) == (
+        TickState.CANCELLED, "cancelled before it began"
+    )  # fmt: skip
+    with pytest.raises(StateError, match=f"nothing of '{one}' waits or is at work"):
+        world.schedules.cancel(one)
+    assert [t.name for t in world.schedules.cancel("s")] == [working[0].name]
+    world.until_quiet()
+    assert [state for _, state in world.history()] == [TickState.CANCELLED] * 2
+    assert [state for _, state in world.history("next")] == [TickState.SKIPPED] * 2
+    with pytest.raises(NotFound, match="no schedule 'other-20260701-120000'"):
+        world.schedules.cancel("other-20260701-120000")
+
+
+def test_a_retry_that_waits_is_cancelled(world):
+    world.create("s", "1/0", retries=5, backoff=3600.0)
+    world.now = NOON
+    world.until_quiet()
+    world.schedules.pause("s")
+    assert [t.name for t in world.schedules.cancel("s-20260701-120000-2")] == [
+        "s-20260701-120000-2"
+    ]
+    world.now = NOON + timedelta(days=1)
+    world.until_quiet()
+    assert world.history() == [(NOON, TickState.CANCELLED)]
+
+
+def test_services_together_begin_no_more_than_one_of_them_may(world):
+    world.create("s", "import time; time.sleep(0.3)", params={}, concurrency="allow",
+                 misfire="all")  # fmt: skip
+    services = [world.service(parallel=2) for _ in range(3)]
+    most = 0
+    world.now = NOON + 5 * MINUTE
+    while not world.history() or any(not state.final for _, state in world.history()):
+        for service in services:
+            working = service.round(world.now)
+            most = max(most, len(world.schedules.timetable.in_state(TickState.STARTED)))
+        services[-1].jobs.wait([j for j in working if j.handle], 0.05)
+    assert most == 2
+    assert [state for _, state in world.history()] == [TickState.SUCCEEDED] * 6
+
+
+def test_the_queue_is_by_priority_then_by_time(world):
+    for name, priority in (("low", -1), ("usual", 0), ("high", 7)):
+        world.create(name, WRITE, priority=priority, concurrency="queue", misfire="all",
+                     params={"when": name + " {{ scheduled_time | %M }}",
+                             "out": str(world.folder / "out.txt")})  # fmt: skip
+    service = world.service(parallel=1)
+    world.now = NOON + MINUTE
+    world.until_quiet(service)
+    assert (world.folder / "out.txt").read_text().splitlines() == [
+        f"{name} {minute}" for name in ("high", "usual", "low") for minute in ("00", "01")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("begin", "times"),
+    [
+        (datetime(2026, 3, 28, tzinfo=UTC), ["28 01:30", "29 01:00", "30 00:30"]),  # a gap
+        (datetime(2026, 10, 24, tzinfo=UTC), ["24 00:30", "25 00:30", "26 01:30"]),  # an hour twice
+    ],
+)
+def test_when_the_clocks_change_each_night_is_executed_once(world, begin, times):
+    world.now = begin
+    world.create(cron="TZ=Europe/Berlin 30 2 * * *", concurrency="queue", params={
+        "when": "{{ scheduled_date }}", "out": str(world.folder / "out.txt")
+    })  # fmt: skip
+    for _ in range(3 * 24 * 2):
+        world.now += timedelta(minutes=30)
+        world.until_quiet()
+    assert [f"{time:%d %H:%M}" for time, _ in world.history()] == times
+    days = [begin.date() + timedelta(days=n) for n in range(3)]
+    assert world.written() == [day.isoformat() for day in days]
 
 
 def test_a_clock_that_was_ahead_and_is_put_back_repeats_nothing_and_goes_on(world):

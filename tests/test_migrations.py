@@ -64,9 +64,11 @@ def make(path, sql, version=1):
 
 def old(path):
     db = make(path, OLD)
+    db.execute("BEGIN")  # or the disk is waited for with each row
     for number in range(200):
         db.execute("INSERT INTO parents VALUES (?)", (f"p{number}",))
         db.execute("INSERT INTO kids VALUES (?, ?)", (f"k{number}", f"p{number}"))
+    db.execute("COMMIT")
     return db
 
 
@@ -156,7 +158,9 @@ def _open(folder, barrier, said):
 
 
 def test_many_processes_may_make_the_store_at_once(tmp_path):
-    context = multiprocessing.get_context("fork")
+    # Not forked from here: another thread may hold a lock of SQLite's at that moment.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_migrations"])
     for turn in range(5):
         barrier, said = context.Barrier(4), context.Queue()
         folder = tmp_path / str(turn)

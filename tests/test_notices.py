@@ -1,9 +1,11 @@
 """Failures and recoveries are told: by real servers and a real command."""
 
 import json
-import socket
+import re
+import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -26,6 +28,8 @@ class Hook(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.heard.append((self.headers["Content-Type"], json.loads(body)))
+        self.server.keys.append(self.headers["Idempotency-Key"])
+        self.server.go_on.wait(60)
         self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
         self.end_headers()
 
@@ -36,10 +40,13 @@ class Hook(BaseHTTPRequestHandler):
 @pytest.fixture
 def hook():
     server = HTTPServer(("127.0.0.1", 0), Hook)
-    server.heard, server.answers = [], []
+    server.heard, server.answers, server.keys = [], [], []
+    server.go_on = threading.Event()  #: it answers
+    server.go_on.set()
     server.url = f"http://127.0.0.1:{server.server_port}/services/T0/B0/secret"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
+    server.go_on.set()
     server.shutdown()
     server.server_close()
 
@@ -53,14 +60,20 @@ class Letters:
         return "250 taken"
 
 
+class AnyPort(Controller):
+    """On a port that is free, and stays its own."""
+
+    def _trigger_server(self):
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 @pytest.fixture
 def mailbox():
     box = Letters()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = AnyPort(box, hostname="127.0.0.1", port=0)
     controller.start()
-    box.url = f"smtp://127.0.0.1:{port}"
+    box.url = f"smtp://127.0.0.1:{controller.port}"
     yield box
     controller.stop()
 
@@ -126,6 +139,32 @@ def test_a_notice_that_was_not_taken_is_tried_again_and_seen_until_then(tmp_path
     assert status(told.jobs).waiting_notices == ()
 
 
+def test_who_dies_over_a_notice_leaves_it_to_another_who_says_that_it_is_the_same(tmp_path, hook):
+    told = Told(tmp_path, hook.url)
+    told.ends(0, TickState.FAILED)
+    told.ends(1, TickState.FAILED)
+    hook.go_on.clear()  # it has heard, and does not answer
+    send = (
+        "import sys\nfrom pathlib import Path\nfrom datetime import datetime\n"
+        "from nbtools.notices import send_all\nfrom nbtools.settings import Settings\n"
+        "from nbtools.store import Store\nfolder = Path(sys.argv[1])\n"
+        "send_all(Store(folder), Settings(store=folder), datetime.fromisoformat(sys.argv[2]))"
+    )
+    dying = subprocess.Popen([sys.executable, "-c", send, tmp_path, NOON.isoformat()])
+    while not hook.heard:
+        time.sleep(0.01)
+    dying.kill()
+    dying.wait()
+    hook.go_on.set()
+    assert told.send() == 1  # the other; the first may still be on its way
+    assert told.send(NOON + timedelta(seconds=31)) == 1
+    first, other, again = hook.keys
+    assert again == first != other
+    assert hook.heard[0] == hook.heard[2]
+    assert hook.heard[0][1]["nbtools"]["id"] in first
+    assert told.send(NOON + timedelta(days=1)) == 0
+
+
 def test_a_notice_that_is_never_taken_is_given_up_and_counted(tmp_path):
     told = Told(tmp_path, "command:false")
     told.ends(0, TickState.FAILED)
@@ -145,6 +184,7 @@ def test_an_e_mail_is_sent(tmp_path, mailbox):
     head = letter.content.decode().partition("\r\n\r\n")[0]
     assert "Subject: nbtools: nightly failed" in head
     assert "Bcc" not in head
+    assert re.search(r"^Message-ID: <[0-9a-f]{32}@nbtools>\r?$", head, re.MULTILINE)
 
 
 def test_without_a_mail_server_it_says_what_to_set(tmp_path):

@@ -60,3 +60,12 @@ def test_what_comes_from_schedules_before_is_known_when_they_are_before():
 def test_a_step_out_of_the_calendar_is_refused():
     with pytest.raises(RequestError, match="calendar"):
         fill("{{ scheduled_date - 99999999d }}", around())
+
+
+def test_a_secret_stays_a_name():
+    check("{{ secret.API_KEY }}", secrets=True)
+    with pytest.raises(RequestError, match=r"no placeholder \{\{ secret.API_KEY \}\}"):
+        check("out/{{ secret.API_KEY }}.ipynb")
+    with pytest.raises(RequestError, match="there is .*secret"):
+        check("{{ secrets.API_KEY }}", secrets=True)
+    assert fill("{{ schedule }}: {{secret.API_KEY}}", around()) == "nightly: {{ secret.API_KEY }}"

@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -37,8 +39,7 @@ def commit(folder, name, text="1"):
 
 
 def asked(file, folder):
-    answer = folder / "answer"
-    answer.mkdir(exist_ok=True)
+    answer = Path(tempfile.mkdtemp(dir=folder))  # what was answered once holds
     revision.ask(file, answer)
     deadline = time.monotonic() + 20
     while (answer / revision.ANSWER).exists() and time.monotonic() < deadline:
@@ -63,6 +64,14 @@ def test_a_changed_and_a_staged_file_are_dirty_and_another_does_not_matter(repos
     assert asked(repository / "a.ipynb", tmp_path) == Revision(head, "main", dirty=True)
     git(repository, "add", "a.ipynb")
     assert asked(repository / "a.ipynb", tmp_path) == Revision(head, "main", dirty=True)
+
+
+def test_an_answer_that_is_there_holds(repository, tmp_path):
+    """A job that executes an old notebook again has what git said of that."""
+    commit(repository, "a.ipynb")
+    (tmp_path / revision.ANSWER).write_text("# branch.oid abc\n# branch.head old\n")
+    revision.ask(repository / "a.ipynb", tmp_path)
+    assert revision.read(tmp_path) == Revision("abc", "old", dirty=False)
 
 
 @pytest.mark.parametrize("ignored", [False, True])
@@ -99,13 +108,15 @@ def test_a_hook_of_another_repository_does_not_lead_astray(repository, tmp_path,
 
 
 def test_outside_a_repository_and_without_git_nothing_is_asked(repository, tmp_path, monkeypatch):
+    answer = tmp_path / "answer"
+    answer.mkdir()
     (tmp_path / "a.ipynb").write_text("1")
-    assert asked(tmp_path / "a.ipynb", tmp_path) is None
-    assert list((tmp_path / "answer").iterdir()) == []
+    revision.ask(tmp_path / "a.ipynb", answer)
+    assert list(answer.iterdir()) == []
     commit(repository, "a.ipynb")
     monkeypatch.setenv("PATH", str(tmp_path))
-    revision.ask(repository / "a.ipynb", tmp_path / "answer")
-    assert revision.read(tmp_path / "answer") is None
+    revision.ask(repository / "a.ipynb", answer)
+    assert revision.read(answer) is None
 
 
 def test_a_repository_without_a_commit_says_nothing(repository, tmp_path):

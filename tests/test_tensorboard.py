@@ -189,7 +189,7 @@ def serve(store_folder, tmp_path):
     yield serve
     for process in begun:
         process.terminate()  # as SIGINT: what TensorBoard's plugins have begun ends too
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
 
 
 def ask(process, path, **query):
@@ -255,7 +255,7 @@ def test_tb_serves_runs_by_name_with_what_the_store_has(serve, store_folder):
     eventually([(1, 1.0)], lambda: points(process, "new", "loss"))
 
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0
     assert process.stdout.read().endswith("TensorBoard has ended.\n")
 
 

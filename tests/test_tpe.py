@@ -90,8 +90,10 @@ def test_its_pruner_is_asked_from_other_processes(tmp_path):
     assert not should_prune(tmp_path, DESIGN, 3, 2, 0.1)  # has ended, and is executed once more
 
 
-def work(folder):
+def work(folder, begun=None):
     tpe = Tpe(DESIGN, folder)
+    if begun:
+        begun.set()
     number = 1
     while tpe.ask(number) is not None:
         should_prune(folder, DESIGN, number, 1, 0.5)
@@ -101,11 +103,13 @@ def work(folder):
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork has the locks of all our threads
     for round_ in range(6):
-        child = context.Process(target=work, args=(tmp_path,))
+        begun = context.Event()
+        child = context.Process(target=work, args=(tmp_path, begun))
         child.start()
-        time.sleep(0.05 + 0.04 * round_)
+        assert begun.wait(60)
+        time.sleep(0.04 * round_)
         os.kill(child.pid, signal.SIGKILL)
         child.join()
     work(tmp_path)

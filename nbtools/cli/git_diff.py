@@ -31,14 +31,21 @@ CONTROLS = {code: chr(0x2400 + code) for code in range(32) if code != 9} | {127:
     default="auto",
     help="Who compares; auto: nbdime where it is installed.",
 )
+@click.option("--json", "json_", is_flag=True, help="Print for machines.")
 def diff(
-    revisions: tuple[str, ...], cached: bool, no_index: bool, exit_code: bool, by: str
+    revisions: tuple[str, ...],
+    cached: bool,
+    no_index: bool,
+    exit_code: bool,
+    by: str,
+    json_: bool,
 ) -> None:
     """Show what changed in notebooks: source, metadata and outputs of each cell.
 
     The arguments are those of `git diff`: none for what is not staged, one or two revisions,
     paths. Execution counts are left out, and what the filter strips.
     """
+    from nbtools.cli import show
     from nbtools.errors import MissingDependency, RequestError
     from nbtools.git import diff as between
     from nbtools.git.repository import Repository
@@ -53,14 +60,18 @@ def diff(
     else:
         repository = Repository.at(Path.cwd())
         found = list(between.changes(repository, [*(["--cached"] * cached), *revisions]))
-    different = False
-    for change in found:
-        for line in between.lines(change, nbdime):
-            different = True
+    lines = [[*between.lines(change, nbdime)] for change in found]
+    if json_:
+        show.as_json([
+            {"path": change.path, "was": change.was, "lines": [show.record(line) for line in said]}
+            for change, said in zip(found, lines, strict=True) if said
+        ])  # fmt: skip
+    for said in lines if not json_ else ():
+        for line in said:
             sign, look = LOOKS[line.kind]
             text = f"{sign}{line.text.translate(CONTROLS)}"
             click.secho(text if line.kind in "-+ " else text.rstrip(), **look)
-    if exit_code and different:
+    if exit_code and any(lines):
         raise SystemExit(1)
 
 

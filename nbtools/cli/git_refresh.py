@@ -6,11 +6,14 @@ from pathlib import Path
 
 import click
 
+from nbtools.cli import show
+
 
 @click.command(short_help="Clear notebooks that only seem modified.")
 @click.argument("paths", nargs=-1)
 @click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")
-def refresh(paths: tuple[str, ...], quiet: bool) -> None:
+@show.JSON
+def refresh(paths: tuple[str, ...], quiet: bool, json_: bool) -> None:
     """Clear notebooks below PATHS that git calls modified though only their outputs are new.
 
     Such phantoms block merge and rebase. Nothing that you wrote is staged: a notebook that is
@@ -22,7 +25,9 @@ def refresh(paths: tuple[str, ...], quiet: bool) -> None:
     done = clear(Repository.at(Path.cwd()), paths)
     for why in done.refused.values():
         click.echo(f"nbtools: {why}", err=True)
-    if not quiet:
+    if json_:
+        show.as_json(show.record(done))
+    elif not quiet:
         for path in done.cleared:
             click.echo(f"cleared   {path}")
         for path in done.modified:

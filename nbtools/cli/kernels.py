@@ -56,12 +56,16 @@ def warm(notebook: str, kernel: str, json_: bool) -> None:
 
 @kernels.command("stop")
 @click.argument("zygote", default="")
-def stop(zygote: str) -> None:
+@show.JSON
+def stop(zygote: str, json_: bool) -> None:
     """Stop ZYGOTE, or all. Kernels at work go on."""
     from nbtools.kernels.zygotes import Zygotes
 
     stopped = Zygotes(Settings.load().runtime).stop(zygote)
-    click.echo(f"{stopped} stopped")
+    if json_:
+        show.as_json({"stopped": stopped})
+    else:
+        click.echo(f"{stopped} stopped")
 
 
 @kernels.command("install")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import click
@@ -19,8 +18,8 @@ FORMATS: dict[str, Callable[[Graph], str]] = {
     "mermaid": Graph.mermaid,
     "dot": Graph.dot,
     "svg": Graph.svg,
-    "json": lambda graph: json.dumps(graph.json(), indent=2),
-    "openlineage": lambda graph: json.dumps(graph.openlineage(), indent=2),
+    "json": lambda graph: show.dumps(graph.json()),
+    "openlineage": lambda graph: show.dumps(graph.openlineage()),
 }
 
 
@@ -38,7 +37,8 @@ def group() -> None:
     "--format", "form", type=click.Choice(["table", *FORMATS]), default="table",
     help="Default: table. svg is a picture, whole in itself.",
 )  # fmt: skip
-def show_(name: str, up: bool, down: bool, depth: int | None, form: str) -> None:
+@show.JSON
+def show_(name: str, up: bool, down: bool, depth: int | None, form: str, json_: bool) -> None:
     """Show the lineage of an artifact, a job or a run.
 
     An artifact is given by its name, URI or path; a job or a run by its name, the newest job
@@ -47,6 +47,7 @@ def show_(name: str, up: bool, down: bool, depth: int | None, form: str) -> None
     jobs = Jobs.open()
     jobs.reconcile()
     graph = lineage.subgraph(name, up=up or not down, down=down or not up, depth=depth)
+    form = "json" if json_ else form
     if form == "table":
         _table(graph, Digests(jobs.store.folder))
     else:
@@ -68,6 +69,10 @@ def _table(graph: Graph, digests: Digests) -> None:
             rows.append(("", "", *what))
     rows += [("", _artifact(a), "", "", "") for a in graph.artifacts if a.name not in joined]
     show.table(("EVENT", "ARTIFACT", "EXECUTION", "STATE", "BEGUN"), rows, "nothing is known")
+    for execution in graph.executions:
+        for key, does in (("retry_of", "executes {} again"), ("resume_of", "goes on from {}")):
+            if before := execution.metadata.get(key):
+                click.echo(f"{execution.name}  {does.format(before)}")
     for name, run in graph.runs.items():
         click.echo(f"{name}  {show.values({**run.params, **run.metrics})}")
     for artifact in graph.artifacts:

@@ -45,6 +45,11 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--timeout", type=Duration(), default=0.0, help="Limit for the whole."),
             click.option("--cell-timeout", type=Duration(), default=0.0, help="Limit for a cell."),
             click.option("--memory", type=Size(), default=0, help="Limit for its kernel: 2GiB."),
+            click.option("--cpu-time", type=Duration(), default=0.0, help="Limit of CPU: 10m."),
+            click.option(
+                "--secret", "secrets", multiple=True, metavar="NAME",
+                help="A secret for its environment, from ours or `nbtools secret set`.",
+            ),
             click.option(
                 "--threads", default=0,
                 help="CPU threads for its libraries. Default: the cores, shared among -j.",

@@ -76,7 +76,7 @@ def export(
     if output == "-":
         sys.stdout.buffer.write(data)
         return
-    _write(output, data)
+    write(output, data)
     click.echo(f"{len(found)} runs in {show.short(str(Path(output).absolute()))}")
 
 
@@ -89,6 +89,7 @@ def export(
     "--metric", default="", help="What params are drawn against. Default: the first metric."
 )
 @click.option("--title", default="", help="The page's heading.")
+@show.JSON
 def report(
     experiment: str,
     filter_: str,
@@ -96,6 +97,7 @@ def report(
     output: str,
     metric: str,
     title: str,
+    json_: bool,
 ) -> None:
     """Write one HTML page that opens without a network: the table of runs, learning curves,
     params against a metric, and which params matter for it.
@@ -109,7 +111,10 @@ def report(
     page = runs_page.page(
         jobs.store, found, jobs.clock(), experiment=experiment, metric=metric, title=title
     )
-    _write(output, page.encode(errors="xmlcharrefreplace"))
+    write(output, page.encode(errors="xmlcharrefreplace"))
+    if json_:
+        show.as_json({"file": str(Path(output).absolute()), "runs": len(found)})
+        return
     click.echo(f"{len(found)} runs in {show.short(str(Path(output).absolute()))}")
 
 
@@ -118,7 +123,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
 
 
-def _write(output: str, data: bytes) -> None:
+def write(output: str, data: bytes) -> None:
+    """Write a file. Raises RequestError."""
     from nbtools.nouns import place
 
     try:

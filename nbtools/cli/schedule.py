@@ -1,4 +1,4 @@
-"""`nbtools schedule create|list|show|next|history|pause|resume|run-now|delete`."""
+"""`nbtools schedule create|list|show|next|history|pause|resume|run-now|cancel|delete|apply`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nbtools.errors import RequestError
 if TYPE_CHECKING:
     from nbtools.schedule import Schedule, Tick
 
-JSON = click.option("--json", "json_", is_flag=True, help="Print for machines.")
+JSON = show.JSON
 
 
 class Time(click.ParamType[datetime]):
@@ -67,6 +67,9 @@ def schedule() -> None:
 @click.option("--backoff", type=Duration(), default=30.0, help="After this; doubled each time.")
 @click.option("--timeout", type=Duration(), default=0.0, help="Limit for each attempt.")
 @click.option("--memory", type=Size(), default=0, help="Limit for its kernel: 2GiB.")
+@click.option("--cpu-time", type=Duration(), default=0.0, help="Limit of CPU for each attempt.")
+@click.option("--secret", "secrets", multiple=True, metavar="NAME",
+              help="A secret for its environment: `nbtools secret set NAME` keeps it.")  # fmt: skip
 @click.option("--priority", default=0, help="The higher goes first when there is no room.")
 @click.option("--notify", multiple=True, metavar="TARGET",
               help="On failure and recovery: https://…, mailto:…, command:…")  # fmt: skip
@@ -108,6 +111,7 @@ def create(
     click.echo(f"{show.state(made.state)}  {made.name}")
     _next(made, schedules.next(made.name))
     _hint_of_service()
+    _hint_of_secrets(made)
 
 
 @schedule.command("list")
@@ -191,24 +195,32 @@ def history(name: str, limit: int, json_: bool) -> None:
 
 @schedule.command("pause")
 @click.argument("name")
-def pause(name: str) -> None:
+@JSON
+def pause(name: str, json_: bool) -> None:
     """Have a schedule not be due until it is resumed. What was queued is still executed."""
     from nbtools.schedules import Schedules
 
     found = Schedules.open().pause(name)
-    click.echo(f"{show.state(found.state)}  {found.name}")
+    if json_:
+        show.as_json(record(found))
+    else:
+        click.echo(f"{show.state(found.state)}  {found.name}")
 
 
 @schedule.command("resume")
 @click.argument("name")
 @click.option("--catch-up/--no-catch-up", default=None,
               help="Make up for the times since. Default: with misfire all.")  # fmt: skip
-def resume(name: str, catch_up: bool | None) -> None:
+@JSON
+def resume(name: str, catch_up: bool | None, json_: bool) -> None:
     """Have a paused schedule be due again."""
     from nbtools.schedules import Schedules
 
     schedules = Schedules.open()
     found = schedules.resume(name, catch_up)
+    if json_:
+        show.as_json(record(found))
+        return
     click.echo(f"{show.state(found.state)}  {found.name}")
     _next(found, schedules.next(name))
 
@@ -228,13 +240,35 @@ def run_now(name: str, json_: bool) -> None:
     _hint_of_service()
 
 
+@schedule.command("cancel")
+@click.argument("name")
+@JSON
+def cancel(name: str, json_: bool) -> None:
+    """Cancel what waits or is at work: all of the schedule NAME, or the one time that has
+    that name in `history`.
+    """
+    from nbtools.schedules import Schedules
+
+    found = Schedules.open().cancel(name)
+    if json_:
+        show.as_json([show.record(tick) for tick in found])
+        return
+    for tick in found:
+        click.echo(f"{tick.state} -> CANCELLED  {tick.name}")
+
+
 @schedule.command("delete")
 @click.argument("name")
-def delete(name: str) -> None:
+@JSON
+def delete(name: str, json_: bool) -> None:
     """Forget a schedule and its history. What was queued is dropped, jobs stay."""
     from nbtools.schedules import Schedules
 
-    click.echo(f"deleted {Schedules.open().delete(name).name}")
+    found = Schedules.open().delete(name)
+    if json_:
+        show.as_json(record(found))
+    else:
+        click.echo(f"deleted {found.name}")
 
 
 @schedule.command("apply")
@@ -322,7 +356,11 @@ def _next(found: Schedule, times: list[datetime]) -> None:
 
 
 def _ticks(found: list[Tick], empty: str) -> None:
-    rows = [(show.when(t.time), t.state, t.attempt, t.job, t.reason[: show.LONGEST]) for t in found]
+    rows = [
+        (show.when(t.time), t.state, t.attempt, t.job if t.state.final else t.name,
+         t.reason[: show.LONGEST])
+        for t in found
+    ]  # fmt: skip
     show.table(("DUE", "STATE", "ATTEMPT", "JOB", "REASON"), rows, empty)
 
 
@@ -332,3 +370,16 @@ def _hint_of_service() -> None:
 
     if not running(Settings.load().store):
         click.echo(f"no service runs: begin one with {show.program()} service run", err=True)
+
+
+def _hint_of_secrets(made: Schedule) -> None:
+    from nbtools.keyring import only_here
+    from nbtools.secrets import holes
+    from nbtools.settings import Settings
+
+    for name in only_here({*made.secrets, *holes(made.params)}, Settings.load()):
+        click.echo(
+            f"secret {name} is in this environment only, and a service may have another: "
+            f"`{show.program()} secret set {name}` keeps it",
+            err=True,
+        )

@@ -11,6 +11,18 @@ import click
 
 from nbtools.cli import show
 
+PARALLEL = click.option(
+    "-j", "--jobs", "parallel", type=click.IntRange(0), default=0,
+    help="So many jobs of schedules at a time, whichever service began them. Default: as fit.",
+)  # fmt: skip
+METRICS_PORT = click.option(
+    "--metrics-port", type=click.IntRange(0, 65535),
+    help="Serve Prometheus metrics there; 0: any port that is free.",
+)  # fmt: skip
+METRICS_HOST = click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="Serve them on this address."
+)
+
 
 @click.group(short_help="Run, install and look at what executes schedules.")
 def service() -> None:
@@ -20,8 +32,10 @@ def service() -> None:
 
 
 @service.command("run")
-@click.option("-j", "--jobs", "parallel", default=0, help="So many at a time. Default: as fit.")
-def run(parallel: int) -> None:
+@PARALLEL
+@METRICS_PORT
+@METRICS_HOST
+def run(parallel: int, metrics_port: int | None, metrics_host: str) -> None:
     """Execute what is due, until Ctrl-C or SIGTERM. Jobs at work then go on, and the next
     service sees to their end.
     """
@@ -38,26 +52,33 @@ def run(parallel: int) -> None:
     def say(sentence: str) -> None:
         click.echo(f"{show.when(jobs.clock())}  {show.text(sentence)}", err=True)
 
+    if metrics_port is not None:
+        from nbtools.metrics import serve
+
+        say(f"metrics: {serve(jobs.settings.store, jobs.clock, metrics_host, metrics_port)}")
     say(f"service of {jobs.settings.store}, {parallel} jobs at a time; Ctrl-C ends it")
     Service(jobs, parallel, say).run(stop)
     say("ended; what is at work goes on")
 
 
 @service.command("install")
-@click.option("-j", "--jobs", "parallel", default=0, help="So many at a time. Default: as fit.")
+@PARALLEL
+@METRICS_PORT
 @click.option("--name", default="nbtools", help="Name of the systemd unit.")
 @click.option("--print", "only_print", is_flag=True, help="Print the unit and do nothing.")
-def install(parallel: int, name: str, only_print: bool) -> None:
+def install(parallel: int, metrics_port: int | None, name: str, only_print: bool) -> None:
     """Have the service begin with the machine: as a systemd user unit, or say how else."""
     from nbtools.settings import Settings
     from nbtools.unit import install as carry_out
     from nbtools.unit import unit
 
     settings = Settings.load()
+    options = ["-j", str(parallel)] if parallel else []
+    options += ["--metrics-port", str(metrics_port)] if metrics_port is not None else []
     if only_print:
-        click.echo(unit(settings, Path.cwd(), parallel), nl=False)
+        click.echo(unit(settings, Path.cwd(), options), nl=False)
         return
-    done = carry_out(settings, Path.cwd(), name, parallel)
+    done = carry_out(settings, Path.cwd(), name, options)
     if done.path:
         click.echo(f"wrote {done.path}")
     for line in done.advice:

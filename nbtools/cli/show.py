@@ -23,9 +23,33 @@ LONGEST = 80  #: characters of a value
 BARS = "▁▂▃▄▅▆▇█"
 
 
+#: the option of every command that has something to show.
+JSON = click.option("--json", "json_", is_flag=True, help="Print for machines.")
+
+
 def as_json(value: object) -> None:
     """Print `value` for machines."""
-    click.echo(json.dumps(value, indent=2, default=str))
+    click.echo(dumps(value))
+
+
+def dumps(value: object) -> str:
+    """`value` for machines. JSON has no NaN and no infinity: they are strings, as in Vertex
+    AI's JSON.
+    """
+    try:
+        return json.dumps(value, indent=2, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), indent=2, default=str, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
@@ -150,6 +174,8 @@ def summary(jobs: Jobs, job: Job) -> None:
         click.secho(text(job.error), fg="red")
     if job.note:
         click.echo(f"  {job.note}")
+    if job.retry_of:
+        click.echo(f"  executes job {job.retry_of} again")
     if context is None:
         click.echo(f"  its run {job.run} was deleted")
     else:
@@ -166,6 +192,7 @@ def summary(jobs: Jobs, job: Job) -> None:
         click.echo("Next:")
         if job.error:
             click.echo(f"  {command} jobs resume {job.name}    # from where it stopped")
+            click.echo(f"  {command} jobs retry {job.name}    # from its first cell")
         click.echo(f"  {command} outputs open {job.name}")
         click.echo(f"  {command} runs list --experiment {job.experiment}")
         click.echo(f"  {command} params {notebook}    # what to change with -p NAME VALUE")

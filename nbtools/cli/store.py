@@ -34,7 +34,8 @@ def check(json_: bool) -> None:
 @group.command("backup")
 @click.argument("file")
 @click.option("--force", is_flag=True, help="Replace the file if it is there already.")
-def backup(file: str, force: bool) -> None:
+@show.JSON
+def backup(file: str, force: bool, json_: bool) -> None:
     """Copy the store into FILE, while it may be in use.
 
     All that was logged until now is in it; the files that jobs left are not. To go back to
@@ -42,7 +43,10 @@ def backup(file: str, force: bool) -> None:
     """
     target = place(file)
     size = care.backup(Settings.load().store, target, utc_now(), overwrite=force)
-    click.echo(f"{target}  {size:,} bytes")
+    if json_:
+        show.as_json({"file": str(target), "bytes": size})
+    else:
+        click.echo(f"{target}  {size:,} bytes")
 
 
 @group.command("repair")

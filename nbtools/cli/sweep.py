@@ -63,6 +63,8 @@ def sweep() -> None:
 @click.option("--timeout", type=Duration(), default=0.0, help="Limit for a trial.")
 @click.option("--cell-timeout", type=Duration(), default=0.0, help="Limit for a cell.")
 @click.option("--memory", type=Size(), default=0, help="Limit for a trial's kernel: 2GiB.")
+@click.option("--cpu-time", type=Duration(), default=0.0, help="Limit of CPU for a trial: 10m.")
+@click.option("--secret", "secrets", multiple=True, metavar="NAME", help="For its environment.")
 @click.option("--threads", default=0, help="CPU threads. Default: the cores, shared among -j.")
 @click.option("--input", "inputs", multiple=True, metavar="ARTIFACT", help="What it reads.")
 @click.option("--allow-unknown", is_flag=True, help="Take names the notebook does not have.")
@@ -143,12 +145,16 @@ def resume(name: str, parallel: int, changed: bool, json_: bool) -> None:
 
 @sweep.command()
 @click.argument("name", default="last")
-def cancel(name: str) -> None:
+@show.JSON
+def cancel(name: str, json_: bool) -> None:
     """Stop a sweep and its trials at work; `resume` goes on with it."""
     from nbtools.sweeps import Sweep
 
     found = Sweep(name).cancel()
-    click.echo(f"sweep {found.name} is cancelled")
+    if json_:
+        show.as_json({"sweep": found.name, "state": found.state})
+    else:
+        click.echo(f"sweep {found.name} is cancelled")
 
 
 @sweep.command()

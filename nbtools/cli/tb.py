@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -41,15 +42,33 @@ def tb(runs: tuple[str, ...], experiment: str, port: int | None, host: str, no_o
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
         try:
             url = serve(Path(folder), port, host)
+            told = _told_to_end()
             proxied = settings.tensorboard_proxy.replace("%PORT%", str(urlsplit(url).port))
             click.echo(f"TensorBoard on {len(shown)} run{'s' * (len(shown) > 1)}: {proxied or url}")
             click.echo("Ctrl-C ends it.")
             if not (no_open or proxied):
                 click.launch(url)
-            while True:
-                time.sleep(REFRESH)
+            while not select.select([told], [], [], REFRESH)[0]:
                 board.refresh(utc_now())
-        except KeyboardInterrupt:
+            click.echo("\nTensorBoard has ended.")
+        except KeyboardInterrupt:  # while it was starting
             click.echo("\nTensorBoard has ended.")
         finally:
             stop()
+
+
+def _told_to_end() -> int:
+    """A descriptor that can be read from once SIGINT or SIGTERM has come. Their exception might
+    be raised, and lost, in whatever callback is just at work.
+    """
+    read, write = os.pipe()
+    here = os.getpid()
+
+    def tell(number: int, _: object) -> None:
+        if os.getpid() != here:  # a process that a plugin has forked
+            os._exit(128 + number)
+        os.write(write, b".")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, tell)
+    return read

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from nbtools.emulator import names, operations, paging
+from nbtools.emulator import names, operations, paging, wire
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.resources import Resource
 
@@ -43,15 +43,12 @@ INSTANCE: Final = Kind("Instance", "instances", "instance_id")
 
 
 def create(kind: Kind, call: Call, request: Any) -> Any:
-    from google.protobuf import json_format
-
     (location,) = names.ids(request.parent)
     id_ = getattr(request, kind.id)
     if not re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", id_):
         raise Refused("INVALID_ARGUMENT", f"Invalid {kind.id} {id_!r}")
     sent = getattr(request, kind.field)
-    record = json_format.MessageToDict(sent, preserving_proto_field_name=True)
-    record["state"] = "ACTIVE"
+    record = {**wire.record(sent), "state": "ACTIVE"}
     name = f"{location}/{kind.collection}/{id_}"
     made = call.store.resources.add(Resource(name=name, type=kind.type, record=record), call.now)
     metadata = call.catalog.message("OperationMetadata", PACKAGE)(target=name, verb="create")

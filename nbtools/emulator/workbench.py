@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-from nbtools.emulator import names, operations, paging, records
+from nbtools.emulator import names, operations, paging, records, wire
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.nouns import moment, stamp
 from nbtools.resources import Resource
@@ -108,9 +108,11 @@ def create(call: Call, request: Any) -> Any:
     sent = request.instance
     _check(sent)
     name = f"{location}/instances/{request.instance_id}"
-    kept = _json(sent)
-    for computed in ("upgrade_history", "health_state", "health_info", "state", "name"):
-        kept.pop(computed, None)
+    asked = type(sent)()
+    asked.CopyFrom(sent)
+    for computed in ("upgrade_history", "health_state", "health_info", "state", "proxy_uri"):
+        asked.ClearField(computed)
+    kept = wire.record(asked)
     region = location.rpartition("/")[2].rpartition("-")[0] or location.rpartition("/")[2]
     proxy = f"{uuid4().hex[:16]}-dot-{region}.notebooks.googleusercontent.com"
     kept |= {"id": str(uuid4()), "creator": "emulator@example.com"}
@@ -237,7 +239,7 @@ def update(call: Call, request: Any) -> Any:
             if other.name != field:
                 one.ClearField(other.name)
         into.MergeFrom(one)
-    return _begin(call, found, "update", _json(made))
+    return _begin(call, found, "update", wire.record(made))
 
 
 def check_upgradability(call: Call, request: Any) -> Any:
@@ -300,15 +302,6 @@ def diagnose(call: Call, request: Any) -> Any:
     if not request.diagnostic_config.gcs_bucket:
         raise Refused("INVALID_ARGUMENT", "diagnostic_config.gcs_bucket is required")
     return change("diagnose", call, request)
-
-
-def _json(sent: Any) -> dict[str, Any]:
-    from google.protobuf import json_format
-
-    values: dict[str, Any] = json_format.MessageToDict(sent, preserving_proto_field_name=True)
-    for apart in ("create_time", "update_time"):
-        values.pop(apart, None)
-    return values
 
 
 _RPCS: Final[Mapping[str, Handler]] = {

@@ -12,18 +12,24 @@ import fcntl
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from nbtools import leftovers
 from nbtools.errors import AlreadyExists, RequestError, StoreError
-from nbtools.executor import Observation, Task
+from nbtools.executor import DIED, Observation, Task
 from nbtools.kernels import wire
+from nbtools.secrets import NAMES, Secrets, own
 from nbtools.settings import Settings, environment
 from nbtools.states import JobState
 
@@ -36,6 +42,8 @@ PATIENCE = 60.0
 GLANCE = 0.05
 #: a runner on another host is taken for dead after this long without a heartbeat.
 SILENCE = timedelta(seconds=120)
+#: seconds without a heartbeat, while somebody watched, after which a runner here is killed.
+HANGS = 600.0
 
 
 class Worker:
@@ -77,6 +85,8 @@ class Worker:
         command = [sys.executable, "-P", "-m", "nbtools.runner", str(control), "detach"]
         begun = subprocess.run(
             command,
+            # Asked for by a job it is nothing of that job's.
+            env={k: v for k, v in self.env.items() if k != leftovers.MARK},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -88,10 +98,12 @@ class Worker:
             last = begun.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise StoreError(f"no process could be begun: {last}")
 
-    def give(self, folder: Path, lock: int, log: int) -> bool:
-        """Hand it a task; False when it is gone."""
+    def give(self, folder: Path, sealed: Mapping[str, str], lock: int, log: int) -> bool:
+        """Hand it a task, and what none but its kernel's environment shall have; False when
+        it is gone.
+        """
         try:
-            wire.send(self.control, {"folder": str(folder)}, [lock, log])
+            wire.send(self.control, {"folder": str(folder), "sealed": dict(sealed)}, [lock, log])
             return "taken" in wire.receive(self.control)[0]
         except (OSError, EOFError):
             return False
@@ -107,7 +119,12 @@ class Worker:
 class LocalExecutor:
     """A kernel on this machine for each job, and a runner process for each at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopwatch: Callable[[], float] = time.monotonic) -> None:
+        """`stopwatch` says seconds; it stands still while the machine sleeps."""
+        self._stopwatch = stopwatch
+        self._beats: dict[
+            str, tuple[datetime | None, float]
+        ] = {}  #: handle -> last beat, when first seen
         self._at_work: dict[str, Worker] = {}  #: handle -> the runner that has it, if begun here
         self._idle: list[Worker] = []
 
@@ -134,7 +151,7 @@ class LocalExecutor:
             )
         return kernel
 
-    def start(self, task: Task) -> str:
+    def start(self, task: Task, secrets: Secrets) -> str:
         lock = os.open(task.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if (task.folder / PROGRESS).exists() or not _take(lock):
@@ -143,7 +160,8 @@ class LocalExecutor:
             os.write(lock, json.dumps({"host": socket.gethostname()}).encode())
             (task.folder / TASK).write_text(task.dumps())
             with (task.folder / LOG).open("wb") as log:
-                self._at_work[str(task.folder)] = self._give(task.folder, lock, log.fileno())
+                worker = self._give(task.folder, secrets, lock, log.fileno())
+                self._at_work[str(task.folder)] = worker
         finally:
             os.close(lock)
         return str(task.folder)
@@ -151,14 +169,17 @@ class LocalExecutor:
     def begun(self, folder: Path) -> str:
         return str(folder) if (folder / PROGRESS).exists() else ""
 
-    def _give(self, folder: Path, lock: int, log: int) -> Worker:
-        env = environment()
+    def _give(self, folder: Path, secrets: Secrets, lock: int, log: int) -> Worker:
+        whole = environment()
+        whole.pop(NAMES, None)  # a job that a job begins has the secrets that it asks for
+        sealed = {**secrets.among(whole), **secrets}
+        env = {k: v for k, v in whole.items() if k not in {*sealed, *own().among(whole)}}
         while self._idle:
             worker = self._idle.pop()
-            if worker.env == env and worker.give(folder, lock, log):
+            if worker.env == env and worker.give(folder, sealed, lock, log):
                 return worker
         worker = Worker(env)
-        if not worker.give(folder, lock, log):
+        if not worker.give(folder, sealed, lock, log):
             raise StoreError("the process that was to execute the notebook ended at once")
         return worker
 
@@ -184,15 +205,28 @@ class LocalExecutor:
             )
         gone = not _alive(folder, now)  # asked before reading: nothing is written after
         seen = last_observation(folder)
-        if seen.state.final or not gone:
+        if seen.state.final:
+            self._beats.pop(handle, None)
             return seen
-        if done := _finished(folder, seen, now):
-            return done
         where = f"in cell {seen.cell} of {seen.cells}" if seen.cell else "before its first cell"
-        error = f"its process died {where} (killed, or the machine went down); run it again"
+        error = f"{DIED} {where} (killed, or the machine went down); run it again"
+        if not gone:
+            if not self._hangs(folder) or not _kill(folder):
+                return seen
+            error = f"its process hung {where}: no sign of life for {HANGS:.0f} s; run it again"
+        elif done := _finished(folder, seen, now):
+            return done
         _recover(folder, error)
         end = _last_sign(folder) or now
         return replace(seen, state=JobState.FAILED, error=error, end_time=end)
+
+    def _hangs(self, folder: Path) -> bool:
+        """Whether its beat was the same for too long, seen by this executor all the time."""
+        beat, now = _last_sign(folder), self._stopwatch()
+        before, since = self._beats.get(str(folder), (None, now))
+        if before != beat:
+            self._beats[str(folder)] = beat, now
+        return before == beat and now - since > HANGS
 
     def stop(self, handle: str) -> None:
         # A file instead of a signal: it cannot hit a stranger that has inherited the pid.
@@ -227,12 +261,15 @@ def _finished(folder: Path, seen: Observation, now: datetime) -> Observation | N
 
 
 def _recover(folder: Path, reason: str) -> None:
-    """Make the partial notebook of a task whose process can no longer do it itself."""
+    """Do what the process of a task can no longer do itself: end what it has left running,
+    make the partial notebook.
+    """
     from nbtools.progress import mark, write
     from nbtools.transcript import rebuild
 
     try:
         task = Task.loads((folder / TASK).read_text())
+        leftovers.end(task.job, task.store)
         if task.partial.exists() or task.executed.exists():
             return
         if notebook := rebuild(task.transcript):
@@ -256,13 +293,34 @@ def _alive(folder: Path, now: datetime) -> bool:
     except FileNotFoundError:
         return False
     try:
-        host = json.loads(os.read(lock, 4096) or b"{}").get("host")
+        host = _holder(os.read(lock, 4096)).get("host")
         if host not in (None, socket.gethostname()):  # locks of another host may not be seen here
             return now.timestamp() - os.fstat(lock).st_mtime < SILENCE.total_seconds()
         # Shared, so that two who look at the same time do not take each other for the runner.
         return not _take(lock, fcntl.LOCK_SH)
     finally:
         os.close(lock)
+
+
+def _holder(said: bytes) -> dict[str, Any]:
+    """Who holds a lock, by what is in its file; nothing while that is just being written."""
+    try:
+        return dict(json.loads(said))
+    except ValueError:
+        return {}
+
+
+def _kill(folder: Path) -> bool:
+    """Kill the runner that holds the lock; False when it is not this machine's to kill."""
+    try:
+        said = _holder((folder / LOCK).read_bytes())
+    except OSError:
+        return False
+    if said.get("host") != socket.gethostname() or "pid" not in said:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(said["pid"], signal.SIGKILL)
+    return True
 
 
 def _last_sign(folder: Path) -> datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import select
 import signal
@@ -11,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from nbtools.kernels import wire
@@ -35,6 +36,8 @@ class Program:
     safe_path: bool = False  #: python's -P: the working directory is no place for modules
     detached: bool = False  #: lives on when whoever asked for it has ended
     leavings: tuple[str, ...] = ()  #: files to remove when whoever asked for it was killed
+    #: more of its environment, which its zygote does not get to see
+    sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def request(self) -> dict[str, object]:
         """What a zygote is told; the descriptors go beside it."""
@@ -47,6 +50,7 @@ class Program:
             "detached": self.detached,
             "lifeline": not self.detached,
             "leavings": self.leavings,
+            "sealed": bool(self.sealed),
         }
 
 
@@ -71,10 +75,11 @@ class Fork:
         its forks would differ from what was asked for.
         """
         end, lifeline = os.pipe()
+        sealed = _sealed(program.sealed)
         try:
             with open(os.devnull, "r+b", buffering=0) as null:  # noqa: PTH123
                 streams = [_fileno(s, n, null.fileno()) for n, s in enumerate(program.stdio)]
-                fds = [*streams, *([] if program.detached else [end]), *program.keep]
+                fds = [*streams, *([] if program.detached else [end]), *sealed, *program.keep]
                 wire.send(connection, program.request(), fds)
             reply, passed = wire.receive(connection)
             pid = _pid(reply)
@@ -83,7 +88,8 @@ class Fork:
             connection.close()
             raise
         finally:
-            os.close(end)
+            for fd in (end, *sealed):
+                os.close(fd)
         connection.settimeout(0.5)
         return cls(connection, pid, passed[0], lifeline)
 
@@ -139,6 +145,17 @@ async def ended(pid: int) -> None:
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
+
+
+def _sealed(env: Mapping[str, str]) -> list[int]:
+    """A descriptor behind which these variables are, or none where there are none."""
+    if not env:
+        return []
+    fd = os.memfd_create("sealed", os.MFD_CLOEXEC)  # zygotes are Linux's, and so is this
+    with os.fdopen(os.dup(fd), "w") as file:
+        json.dump(dict(env), file)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return [fd]
 
 
 def _pid(reply: Mapping[str, Any]) -> int:

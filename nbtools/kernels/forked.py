@@ -35,7 +35,8 @@ def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
     """Run `python -m request["module"] *request["argv"]` in `cwd` with `env`, and end.
 
     `fds` are standard input, output and error, then the lifeline, whose end of file ends
-    this process, then any that the module is to have: their numbers go behind `argv`.
+    this process, then, if `sealed`, that of variables that only this process may know, then
+    any that the module is to have: their numbers go behind `argv`.
     `learned` is the file where the names of modules go that had to be imported besides.
     """
     newest = next(reversed(sys.modules))
@@ -43,6 +44,9 @@ def become(request: dict[str, Any], fds: list[int], learned: str) -> NoReturn:
     _streams()
     os.environ.clear()
     os.environ.update(request["env"])
+    if request.get("sealed"):
+        with open(kept.pop(0), "rb") as file:  # noqa: PTH123
+            os.environ.update(json.load(file))
     os.chdir(request["cwd"])
     signals()
     _place(request["cwd"])

@@ -12,8 +12,10 @@ import contextlib
 import itertools
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -22,6 +24,7 @@ from traitlets import Float, List, Unicode
 
 from nbtools.kernels.fork import Fork, Program, ended
 from nbtools.kernels.zygotes import Spec, Zygotes, can_fork, connected, private
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings
 
 #: the modules that launch IPython's kernel.
@@ -54,17 +57,21 @@ class WarmProvisioner(LocalProvisioner):
         return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Fork it; `preload` and `patience` among `kwargs` go before the traits of these names."""
+        """Fork it; `preload` and `patience` among `kwargs` go before the traits of these names.
+
+        Of the environment what is among `secrets` goes to the kernel, and past its zygote.
+        """
+        secrets = kwargs.pop("secrets", None) or Secrets()
         preload = kwargs.pop("preload", None) or self.preload
         patience = float(kwargs.pop("patience", self.patience))
         made = None
         if thaw := kwargs.pop("thaw", ""):
             made = await asyncio.to_thread(self._thawed, thaw, Launch.of(cmd), kwargs)
         elif self._private and (launch := Launch.of(cmd)):
-            program = launch.program(kwargs, self._leavings())
-            env = {"MPLBACKEND": INLINE, **program.env}  # as the kernel will set it
-            spec = Spec.of(launch.python, tuple(preload), env, launch.options, BASE)
-            settings = Settings.load()
+            sealed = secrets.among(kwargs["env"])
+            open_ = {k: v for k, v in kwargs["env"].items() if k not in sealed}
+            program = launch.program({**kwargs, "env": open_}, self._leavings(), sealed)
+            spec, settings = launch.spec(tuple(preload), program.env), Settings.load()
             zygotes = Zygotes(settings.runtime, settings.idle)
             # In a thread: a server that starts a kernel goes on serving meanwhile.
             made = await asyncio.to_thread(zygotes.fork, spec, program, patience)
@@ -127,7 +134,17 @@ class Launch:
             return None
         return cls(python, options, tuple(rest[2:]))
 
-    def program(self, kwargs: dict[str, Any], leavings: tuple[str, ...]) -> Program:
+    def spec(self, preload: tuple[str, ...], env: Mapping[str, str]) -> Spec:
+        """The zygote that the kernel of this environment comes from."""
+        env = {"MPLBACKEND": INLINE, **env}  # as the kernel will set it
+        return Spec.of(self.python, preload, env, self.options, BASE)
+
+    def program(
+        self,
+        kwargs: dict[str, Any],
+        leavings: tuple[str, ...],
+        sealed: Mapping[str, str] = MappingProxyType({}),
+    ) -> Program:
         """What to fork, by the arguments that `subprocess.Popen` would have got."""
         return Program(
             module="ipykernel_launcher",
@@ -136,4 +153,5 @@ class Launch:
             cwd=str(kwargs.get("cwd") or Path.cwd()),
             stdio=(None, kwargs.get("stdout"), kwargs.get("stderr")),
             leavings=leavings,
+            sealed=sealed,
         )

@@ -1,8 +1,9 @@
 import json
 import os
+import re
 import signal
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,7 @@ from nbtools import transcript
 from nbtools.errors import AlreadyExists, RequestError
 from nbtools.executor import Task
 from nbtools.executors.local import LocalExecutor
+from nbtools.secrets import Secrets
 from nbtools.states import JobState
 
 STUBBORN = """
@@ -23,6 +25,24 @@ while True:
         time.sleep(60)
     except KeyboardInterrupt:
         print("no", flush=True)
+"""
+
+
+#: code in C that hears of no signal.
+DEAF = "sum(range(10**13))"
+#: begins a process in a session of its own, one that has lost its parent besides, and a child.
+SESSION = """
+import subprocess
+print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
+print(subprocess.run(["sh", "-c", "setsid sleep 600 >&2 & echo $!"], stdout=-1).stdout.decode())
+print(subprocess.Popen(["sleep", "600"]).pid, flush=True)
+"""
+
+BURNS = """
+import subprocess, sys
+while True:
+    burn = "import time\\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", burn])
 """
 
 
@@ -75,9 +95,10 @@ class ExecutorContract:
     def begin(self, executor, make_task):
         begun = []
 
-        def begin(*cells, **values):
-            task = make_task(*cells, **values)
-            handle = executor.start(task)
+        def begin(*cells, secrets=None, **values):
+            secrets = Secrets(secrets)
+            task = make_task(*cells, secrets=tuple(secrets), **values)
+            handle = executor.start(task, secrets)
             begun.append(handle)
             return task, handle
 
@@ -145,17 +166,17 @@ class ExecutorContract:
     def test_starting_twice_is_refused(self, executor, begin):
         task, handle = begin("import time", "time.sleep(600)")
         with pytest.raises(AlreadyExists, match="work-1 was started before"):
-            executor.start(task)
+            executor.start(task, Secrets())
         executor.stop(handle)
         self.end(executor, handle)
         with pytest.raises(AlreadyExists, match="work-1 was started before"):
-            executor.start(task)
+            executor.start(task, Secrets())
 
     def test_what_was_started_is_found_by_its_folder(self, executor, make_task, tmp_path):
         task = make_task("1")
         assert executor.begun(task.folder) == ""
         assert executor.begun(tmp_path / "no-such") == ""
-        handle = executor.start(task)
+        handle = executor.start(task, Secrets())
         until(lambda: executor.begun(task.folder) == handle)
         self.end(executor, handle)
         assert executor.begun(task.folder) == handle
@@ -206,6 +227,42 @@ class ExecutorContract:
         _, handle = begin("import os\nprint(os.environ['OMP_NUM_THREADS'])", threads=3)
         assert self.end(executor, handle).text == "3"
 
+    def test_secrets_reach_the_kernel_and_nothing_that_is_kept(self, executor, begin, tmp_path):
+        value = f"contract-{os.urandom(8).hex()}"
+        cells = [
+            "import os, time\nvalue = os.environ['TOKEN']\nprint(value)\nvalue",
+            "print(value[:12], end='', flush=True); time.sleep(0.3); print(value[12:])",
+            "_ = os.system('echo $TOKEN; echo $TOKEN >&2')",
+            "print(len(value))",
+            "raise ValueError(value)",
+        ]
+        task, handle = begin(*cells, secrets={"TOKEN": value})
+        seen = self.end(executor, handle)
+        assert seen.error == "cell 5 of 5 (In [5]): ValueError: ***"
+        assert seen.text == str(len(value))
+        cells = nbformat.read(task.partial, as_version=4).cells
+        shown = [c.outputs for c in cells if c.cell_type == "code"]
+        assert [o[0].text for o in shown[:2]] == ["***\n"] * 2
+        kept = [p for p in tmp_path.rglob("*") if p.is_file()]
+        assert len(kept) >= 6
+        assert [p for p in kept if value.encode() in p.read_bytes()] == []
+
+    @pytest.mark.parametrize("cell", ["while True: pass", BURNS], ids=["kernel", "child"])
+    def test_cpu_time_beyond_the_limit_ends_the_task(self, executor, begin, cell):
+        task, handle = begin("x = 1", cell, cpu_time=3.0)
+        seen = self.end(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert re.fullmatch(
+            r"stopped in cell 2 of 2: it used [0-9.]+ s of CPU, "
+            r"more than the 3 s that --cpu-time allows",
+            seen.error,
+        )
+        assert statuses(task.partial) == ["completed", "failed"]
+
+    def test_sleeping_takes_no_cpu_time(self, executor, begin):
+        _, handle = begin("import time", "time.sleep(4)", cpu_time=3.5)
+        assert self.end(executor, handle).error == ""
+
     def test_a_timeout_of_the_whole(self, executor, begin):
         task, handle = begin("import time", "time.sleep(600)", timeout=3.0)
         seen = self.end(executor, handle)
@@ -216,11 +273,11 @@ class ExecutorContract:
         assert task.partial.exists()
 
     def test_a_timeout_of_a_cell(self, executor, begin):
-        task, handle = begin("import time", "time.sleep(600)", cell_timeout=1.0)
+        task, handle = begin("import time\ntime.sleep(600)", "x = 1", cell_timeout=1.0)
         seen = self.end(executor, handle)
         assert seen.state is JobState.FAILED
-        assert seen.error.startswith("timed out in cell 2 of 2: it took longer than the 1 s")
-        assert statuses(task.partial) == ["completed", "failed"]
+        assert seen.error.startswith("timed out in cell 1 of 2: it took longer than the 1 s")
+        assert statuses(task.partial) == ["failed", "pending"]
 
     def test_a_kernel_that_is_killed_is_a_failure_in_its_cell(self, executor, begin):
         task, handle = begin("import os", "os.kill(os.getpid(), 9)", "x = 1")
@@ -273,6 +330,105 @@ class TestLocalExecutor(ExecutorContract):
         assert statuses(task.partial) == ["completed", "failed"]
         assert str(*kernels) in task.partial.read_text()
         until(lambda: not kernels & {pid for pid, _, _ in processes()}, seconds=15)
+
+    def test_a_lock_that_is_just_being_written_is_held_all_the_same(self, executor, begin):
+        task, handle = begin("import time\ntime.sleep(600)")
+        self.in_cell(executor, handle, 1)
+        lock = task.folder / "lock"
+        whole = lock.read_text()
+        lock.write_text(whole[: len(whole) // 2])
+        assert self.look(executor, handle).state is JobState.RUNNING
+        lock.write_text(whole)
+        executor.stop(handle)
+        assert self.end(executor, handle).state is JobState.CANCELLED
+
+    def test_a_runner_that_hangs_is_killed_when_it_was_seen_to(self, begin):
+        """Not for what a clock says: a machine that has slept has no beat of that time."""
+        watch = [0.0]
+        executor = LocalExecutor(lambda: watch[0])
+        task, handle = begin("import os\nprint(os.getpid())", "import time\ntime.sleep(600)")
+        self.in_cell(executor, handle, 2)
+        runner = json.loads((task.folder / "lock").read_text())["pid"]
+        pids = {runner, int(said(task)[0])}
+        os.kill(runner, signal.SIGSTOP)
+        for watch[0] in (1.0, 600.0):
+            assert self.look(executor, handle).state is JobState.RUNNING
+        assert executor.poll(handle, datetime.now(UTC) + timedelta(days=3)).state is (
+            JobState.RUNNING
+        )
+        watch[0] = 1202.0
+        seen = self.look(executor, handle)
+        assert seen.state is JobState.FAILED
+        assert seen.error.startswith("its process hung in cell 2 of 2: no sign of life")
+        assert statuses(task.partial) == ["completed", "failed"]
+        until(lambda: not pids & {pid for pid, _, _ in processes()}, seconds=15)
+
+    def test_a_runner_of_another_host_that_is_silent_is_dead(self, executor, begin):
+        """As after a container was begun anew under another name: its locks are not seen."""
+        task, handle = begin("1", "import time\ntime.sleep(600)")
+        self.in_cell(executor, handle, 2)
+        lock = task.folder / "lock"
+        runner = json.loads(lock.read_text())["pid"]
+        lock.write_text(json.dumps({"host": "elsewhere", "pid": runner}))
+        os.kill(runner, signal.SIGKILL)
+        until(lambda: runner not in {pid for pid, _, _ in processes()})
+        assert self.look(executor, handle).state is JobState.RUNNING
+        later = datetime.now(UTC) + timedelta(seconds=121)
+        assert executor.poll(handle, later).state is JobState.FAILED
+        lock.write_text("{}")  # else nothing that looks now takes it for dead
+
+    @pytest.mark.parametrize("warm", [True, False])
+    @pytest.mark.parametrize("how", ["stop", "kill"])
+    def test_a_session_that_a_cell_has_begun_ends_with_the_job(self, executor, begin, warm, how):
+        task, handle = begin(SESSION, "import time\ntime.sleep(600)", warm=warm)
+        self.in_cell(executor, handle, 2)
+        left = {int(pid) for pid in "".join(said(task)).split()}
+        assert len(left) == 3
+        if how == "stop":
+            executor.stop(handle)
+        else:
+            os.kill(json.loads((task.folder / "lock").read_text())["pid"], signal.SIGKILL)
+        self.end(executor, handle)
+        until(lambda: not left & {pid for pid, _, _ in processes()}, seconds=15)
+
+    @pytest.mark.parametrize("cell", [STUBBORN, DEAF, "import os\nos.system('sleep 600')"])
+    def test_stopping_leaves_no_process_whatever_the_cell_does(self, executor, begin, cell):
+        task, handle = begin("import os\nprint(os.getpid())", cell)
+        self.in_cell(executor, handle, 2)
+        kernel = int(said(task)[0])
+        group = {pid for pid, _, _ in processes() if os.getpgid(pid) == kernel}
+        executor.stop(handle)
+        assert self.end(executor, handle).state is JobState.CANCELLED
+        assert not group & {pid for pid, _, _ in processes()}
+
+    def test_a_job_that_a_job_has_begun_is_not_ended_with_it(self, executor, begin, tmp_path):
+        """Neither is what it started: the mark is its own."""
+        other = (
+            "from pathlib import Path\nfrom dataclasses import replace\nimport shutil, time\n"
+            "from nbtools.executor import Task\nfrom nbtools.executors.local import LocalExecutor\n"
+            "from nbtools.secrets import Secrets\n"
+            f"task = Task.loads(Path({str(tmp_path / 'other.json')!r}).read_text())\n"
+            "LocalExecutor().start(task, Secrets())\nprint('begun', flush=True)\ntime.sleep(600)"
+        )
+        folder = tmp_path / "jobs" / "other"
+        folder.mkdir(parents=True)
+        nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SESSION)])
+        nb.cells.append(nbformat.v4.new_code_cell("import time\ntime.sleep(600)"))
+        second = Task(job="other", folder=folder, stem="other", kernel="python3", cwd=tmp_path,
+                      store=tmp_path / "store", warm=False)  # fmt: skip
+        nbformat.write(load_notebook_node(nb), second.prepared)
+        (tmp_path / "other.json").write_text(second.dumps())
+        _, handle = begin(other)
+        self.in_cell(executor, handle, 1, "begun")
+        begun = str(folder)
+        self.in_cell(executor, begun, 2)
+        executor.stop(handle)
+        assert self.end(executor, handle).state is JobState.CANCELLED
+        left = {int(pid) for pid in "".join(said(second)).split()}
+        assert self.look(executor, begun).state is JobState.RUNNING
+        assert left <= {pid for pid, _, _ in processes()}
+        executor.stop(begun)
+        self.end(executor, begun)
 
     def test_a_runner_that_died_when_all_was_done_has_succeeded(self, executor, begin):
         task, handle = begin("print('all of it')")

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from papermill.iorw import load_notebook_node
 from nbtools.executor import Task
 from nbtools.executors.local import LocalExecutor
 from nbtools.kernels.zygotes import Zygotes
+from nbtools.secrets import Secrets
 from nbtools.settings import Settings
 from nbtools.states import JobState
 from nbtools.transcript import Reader
@@ -61,11 +63,13 @@ class Round:
             store=folder / "store",
         )  # fmt: skip
         nbformat.write(load_notebook_node(nb), self.task.prepared)
-        self.handle = executor.start(self.task)
+        self.handle = executor.start(self.task, Secrets())
 
     @property
     def runner(self):
-        return json.loads((self.task.folder / "lock").read_text()).get("pid")
+        with suppress(ValueError):  # just being written
+            return json.loads((self.task.folder / "lock").read_text()).get("pid")
+        return None
 
     def events(self):
         return list(Reader(self.task.transcript).more())

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -90,6 +91,10 @@ def test_a_kernel_that_cannot_be_forked_is_refused(call, make_notebook):
     assert "no kernel 'nothing'" in done.stderr
 
 
+def zygotes(call):
+    return {z["key"] for z in json.loads(call("kernels", "list", "--json").stdout)}
+
+
 def test_an_installed_kernelspec_is_warm_for_nbconvert(call, make_notebook, tmp_path):
     call("kernels", "install", "--prefix", tmp_path, "--name", "mine", "--preload", "numpy")
     spec = json.loads((tmp_path / "share/jupyter/kernels/mine/kernel.json").read_text())
@@ -101,9 +106,14 @@ def test_an_installed_kernelspec_is_warm_for_nbconvert(call, make_notebook, tmp_
     import os
 
     env = {**os.environ, "JUPYTER_PATH": str(tmp_path / "share/jupyter")}
+    before = zygotes(call)
     subprocess.run([*command, str(notebook)], check=True, capture_output=True, env=env)
     first = nbformat.read(notebook, as_version=4).cells[1].outputs[0].data["text/plain"]
     assert "ipykernel_launcher" in first or "zygote" in first
+    deadline = time.monotonic() + 60
+    while "zygote" not in first and zygotes(call) <= before:  # it is loading
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     subprocess.run([*command, str(notebook)], check=True, capture_output=True, env=env)
     again = nbformat.read(notebook, as_version=4).cells[1].outputs[0].data["text/plain"]
     assert "zygote" in again  # by now it is there, and the kernel is its fork

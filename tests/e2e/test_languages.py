@@ -1,6 +1,7 @@
 """A kernel that is not Python's: executed as any other, and never forked."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def make(tmp_path, monkeypatch, store_folder):
         "env": {"PS1": "$"},
     }
     (spec / "kernel.json").write_text(json.dumps(content))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"), prepend=os.pathsep)
 
     def make(*cells):
         parameters = new_code_cell("name=world\ncount=1", metadata={"tags": ["parameters"]})

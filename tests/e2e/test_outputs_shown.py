@@ -1,5 +1,6 @@
 """What cells show ends in the notebook as JupyterLab would have it."""
 
+import io
 import os
 import time
 
@@ -51,6 +52,21 @@ def test_carriage_returns_and_backspaces_have_had_their_effect(text, shown):
 def test_ten_thousand_short_prints_are_one_output():
     (found,) = outputs("for i in range(10_000):\n    print(i, flush=True)")
     assert texts(found) == [("stdout", "".join(f"{i}\n" for i in range(10_000)))]
+
+
+def test_outputs_that_are_long_in_coming_are_waited_for_as_long_as_they_come(tmp_path):
+    class Slow(io.StringIO):
+        def write(self, text):
+            time.sleep(0.4)
+            return super().write(text)
+
+    nb = new_notebook(cells=[new_code_cell("for i in range(6):\n    print(i, flush=True)")])
+    nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    slow = Slow()
+    papermill.execute_notebook(
+        nb, None, engine_name="nbtools", progress_bar=False, stdout_file=slow, iopub_timeout=1
+    )
+    assert slow.getvalue() == "0\n1\n2\n3\n4\n5\n"
 
 
 def test_text_that_alternates_stays_in_order():
@@ -144,7 +160,7 @@ def test_bytes_that_are_no_text_and_text_of_subprocesses():
     said = "".join(text for _, text in texts(odd))
     assert "before\n" in said
     assert "odd: \ufffd\ufffd\n" in said
-    assert "after ü\n" in said
+    assert "after ü" in said  # its newline may come after what another thread has said meanwhile
     assert "".join(text for _, text in texts(child)) == "from a child\n"
     assert "".join(text for _, text in texts(shell)) == "shell \ufffd\n"
 
@@ -165,6 +181,24 @@ def test_errors_keep_their_colours_and_expected_ones_do_not_stop():
     assert caught.value.ename == "ZeroDivisionError"
     assert any("\x1b[" in line for line in caught.value.traceback)
     assert "print('after')" not in caught.value.source
+
+
+def test_what_no_notebook_can_hold_fails_its_cell_alone():
+    shown = "from IPython.display import display\ndisplay({'image/png': 5}, raw=True)"
+    with pytest.raises(RuntimeError, match=r"cell 2 of 2 .*what no notebook can hold"):
+        outputs("print('kept')", shown)
+
+
+def test_a_notebook_that_no_page_can_be_made_of_has_succeeded(make_notebook, tmp_path, call):
+    path = make_notebook("work.ipynb", "1")
+    nb = nbformat.read(path, as_version=4)
+    nb.cells.append(nbformat.v4.new_markdown_cell("![x](attachment:none.png)"))
+    nbformat.write(nb, path)
+    done = call("run", str(path))
+    assert done.returncode == 0, done.stdout
+    asked = call("outputs", "open", "last")
+    assert asked.returncode == 2
+    assert "no page can be made of work.ipynb: 'missing attachment: none.png'" in asked.stderr
 
 
 def test_messages_of_comms_and_empty_cells_do_no_harm():

@@ -26,11 +26,18 @@ for step in range(1, 4):
     nbtools.report(step, lr * step)
 nbtools.log_metrics({"score": lr * 3, "width_seen": width})
 """
+WAIT = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.1)"
 
 
 @pytest.fixture
 def notebook(make_notebook):
     return make_notebook("work.ipynb", WORK, "done = True", parameters=PARAMETERS)
+
+
+@pytest.fixture
+def waiting_notebook(make_notebook):
+    """Goes on when there is a file `go` beside it."""
+    return make_notebook("work.ipynb", WAIT, WORK, parameters=PARAMETERS)
 
 
 def trials(call, name="last"):
@@ -88,6 +95,9 @@ def test_the_library_returns_the_sweep(store_folder, notebook):
     assert frame["param.lr"].is_unique
     assert frame["score"].tolist() == (frame["param.lr"] * 3).tolist()
     assert done.best.value == frame["score"].min()
+    shown = done._repr_html_()  # as the last line of a cell
+    assert shown.count("<svg") == 2
+    assert all(f"<td>{run}</td>" in shown for run in frame["run_name"])
     assert (done.state, done.name, repr(nbtools.Sweep())) == ("COMPLETE", "mine", "Sweep('mine')")
     assert set(nbtools.get_experiment_df("exp")["param.width"]) == {7}
     for again in (done.resume, done.cancel):
@@ -257,11 +267,9 @@ def test_killed_again_and_again_it_loses_no_trial_and_doubles_none(
     assert all(by[number]["job"] == job for number, job in finished.items())
 
 
-def test_ctrl_c_cancels_what_is_at_work_and_says_how_to_go_on(call, notebook, store_folder):
-    process = command(store_folder, notebook, "lr=1,2,3", "-j", 1, "-p", "pause", 2, *MAXIMIZE)
-    until(lambda: any(t["state"] == "RUNNING" for t in trials(call)[1].values())
-          if call("sweep", "status").returncode == 0 else False)  # fmt: skip
-    until(lambda: jobs_of(call)[0]["cell"] == 3)
+def test_ctrl_c_cancels_what_is_at_work_and_says_how_to_go_on(call, waiting_notebook, store_folder):
+    process = command(store_folder, waiting_notebook, "lr=1,2,3", "-j", 1, *MAXIMIZE)
+    until(lambda: any(job["cell"] == 3 for job in jobs_of(call)))
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
@@ -272,11 +280,9 @@ def test_ctrl_c_cancels_what_is_at_work_and_says_how_to_go_on(call, notebook, st
 
 
 def test_cancel_reaches_the_sweep_of_another_process_and_resume_goes_on(
-    call, make_notebook, store_folder, tmp_path
+    call, waiting_notebook, store_folder, tmp_path
 ):
-    wait = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.1)"
-    notebook = make_notebook("work.ipynb", wait, WORK, parameters=PARAMETERS)
-    process = command(store_folder, notebook, "lr=1,2,3", "-j", 2, *MAXIMIZE)
+    process = command(store_folder, waiting_notebook, "lr=1,2,3", "-j", 2, *MAXIMIZE)
     until(lambda: call("sweep", "status").returncode == 0 and jobs_of(call))
     busy = call("sweep", "resume")
     assert busy.returncode == 2
@@ -295,14 +301,38 @@ def test_cancel_reaches_the_sweep_of_another_process_and_resume_goes_on(
     assert sorted(by) == [1, 2, 3]
 
 
-def test_a_notebook_that_has_changed_is_not_gone_on_with_unasked(
-    call, notebook, make_notebook, store_folder
+def test_what_was_killed_with_its_sweep_is_done_again(
+    call, waiting_notebook, store_folder, tmp_path
 ):
-    process = command(store_folder, notebook, "lr=1,2", "-j", 1, "-p", "pause", 1, *MAXIMIZE)
+    """As when the machine goes down: nothing is left at work."""
+    process = command(store_folder, waiting_notebook, "lr=1,2", "-j", 1, *MAXIMIZE)
+    until(lambda: any(job["cell"] == 3 for job in jobs_of(call)))
+    process.kill()
+    process.wait()
+    (job,) = jobs_of(call)
+    runner = json.loads((Path(job["folder"]) / "lock").read_text())["pid"]
+    os.kill(runner, signal.SIGKILL)
+    until(lambda: jobs_of(call)[0]["state"] == "FAILED")
+    assert "its process died" in trials(call)[1][1]["error"]
+    (tmp_path / "go").touch()
+    assert call("sweep", "resume").returncode == 0
+    found, by = trials(call)
+    assert found["state"] == "COMPLETE"
+    assert [(by[n]["state"], by[n]["attempt"]) for n in (1, 2)] == [
+        ("COMPLETE", 2),
+        ("COMPLETE", 1),
+    ]
+
+
+def test_a_notebook_that_has_changed_is_not_gone_on_with_unasked(
+    call, waiting_notebook, make_notebook, store_folder, tmp_path
+):
+    process = command(store_folder, waiting_notebook, "lr=1,2", "-j", 1, *MAXIMIZE)
     until(lambda: call("sweep", "status").returncode == 0 and jobs_of(call))
     process.kill()
     process.wait()
     make_notebook("work.ipynb", WORK, "done = False", parameters=PARAMETERS)
+    (tmp_path / "go").touch()
     refused = call("sweep", "resume")
     assert refused.returncode == 2
     assert "work.ipynb has changed since sweep work-sweep-1 began" in refused.stderr

@@ -47,8 +47,8 @@ def runtime():
 
 @pytest.fixture
 def zygotes(runtime):
-    """Those of this test; they end two seconds after their last child."""
-    made = Zygotes(runtime, idle=2.0)
+    """Those of this test, which are stopped with it; none ends of itself meanwhile."""
+    made = Zygotes(runtime, idle=300.0)
     yield made
     made.stop()
 
@@ -139,7 +139,7 @@ def specs(tmp_path_factory):
     write_spec(folder, "warm-torch", ["numpy", "torch"])
     write_spec(folder, "warm-pyarrow", ["pandas", "pyarrow"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JUPYTER_PATH", str(folder))
+        patch.setenv("JUPYTER_PATH", str(folder), prepend=os.pathsep)  # templates may be there
         yield folder
 
 

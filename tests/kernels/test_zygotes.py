@@ -21,7 +21,7 @@ PARENT = "import os; print(os.getppid())"
 
 def test_those_who_start_at_the_same_time_share_one(forks):
     def begin(number):
-        other = type(forks)(Zygotes(forks.zygotes._folder, 2.0), forks.folder, forks.lib, number)
+        other = type(forks)(Zygotes(forks.zygotes._folder), forks.folder, forks.lib, number)
         return other.run(PARENT)
 
     with ThreadPoolExecutor(8) as pool:
@@ -118,6 +118,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
 
 
 def test_an_idle_zygote_ends_and_leaves_no_socket(forks, runtime):
+    forks.zygotes = Zygotes(runtime, idle=2.0)
     fork = forks.begin("import time; time.sleep(3)")
     pid = forks.zygote().pid
     assert fork.wait(60) == 0, "it was not idle while a child was at work"
