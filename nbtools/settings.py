@@ -61,7 +61,9 @@ class Settings:
     smtp_password: str = ""  #: of that user: NBTOOLS_SMTP_PASSWORD
     mail_from: str = ""  #: whom notices are from; empty: nbtools@ this host
     project: str = ""  #: of Google's cloud; empty: GOOGLE_CLOUD_PROJECT
+    location: str = ""  #: of Vertex AI, as us-central1; empty: the region of the zone
     zone: str = ""  #: of its machines, as us-central1-a
+    staging_bucket: str = ""  #: gs://bucket/path, for what has to lie there
     vertex: str = ""  #: http://127.0.0.1:PORT of an emulator, if this is a shell of one's
     vertex_grpc: str = ""  #: localhost:PORT of the same
     metadata_server: str = "metadata.google.internal"  #: what tells a machine who it is
@@ -82,6 +84,10 @@ class Settings:
         values["smtp_password"] = environ.get("NBTOOLS_SMTP_PASSWORD", "")
         for name in ("GOOGLE_CLOUD_PROJECT", "NBTOOLS_VERTEX_PROJECT"):  # what is said here, first
             values["project"] = values.get("project") or environ.get(name, "")
+        region = values.get("zone", "").rpartition("-")[0]
+        values["location"] = (
+            values.get("location") or region or environ.get("NBTOOLS_VERTEX_LOCATION", "")
+        )
         values["vertex"] = environ.get("NBTOOLS_VERTEX", "")
         values["vertex_grpc"] = environ.get("NBTOOLS_VERTEX_GRPC", "")
         values["metadata_server"] = environ.get("GCE_METADATA_HOST", cls.metadata_server)

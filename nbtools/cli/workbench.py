@@ -11,7 +11,8 @@ from nbtools.cli import Commands, show
 from nbtools.settings import Settings, environment, set_environment
 
 if TYPE_CHECKING:
-    from nbtools.workbench.request import Place, Request
+    from nbtools.cloud import Place
+    from nbtools.workbench.request import Request
 
 JSON = click.option("--json", "json_", is_flag=True, help="Print for machines.")
 DRY = click.option("--dry-run", is_flag=True, help="Print the request, and send nothing.")
@@ -35,7 +36,7 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def place(project: str, location: str, vertex: str = "") -> Place:
     """The place that options and settings say; with `vertex` the emulator is begun."""
-    from nbtools.workbench.request import Place
+    from nbtools.cloud import Place
 
     if vertex:
         from nbtools.cli import emulator
@@ -47,10 +48,11 @@ def place(project: str, location: str, vertex: str = "") -> Place:
 
 def send(request: Request, *, wait: bool = True) -> Any:
     """The answer, of Google or of this shell's emulator."""
+    from nbtools.cloud import Endpoint
     from nbtools.workbench import client
 
     settings = Settings.load()
-    return client.send(request, client.Endpoint(settings.vertex, settings.vertex_grpc), wait=wait)
+    return client.send(request, Endpoint.of(settings), wait=wait)
 
 
 def print_request(*requests: Request) -> None:

@@ -74,7 +74,8 @@ def _described(path: Path) -> list[Any]:
 
 
 def _deprecated(options: Any) -> list[Any]:
-    from nbtools.workbench.request import Place, Request
+    from nbtools.cloud import Place
+    from nbtools.workbench.request import Request
 
     somewhere = place(**options)
     everywhere = Place(somewhere.project, options["location"] or "-")

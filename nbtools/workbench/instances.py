@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nbtools.cloud import Place
 from nbtools.errors import RequestError
 from nbtools.workbench import spec as specs
-from nbtools.workbench.request import Place, Request
+from nbtools.workbench.request import Request
 
 SERVICE: Final = "notebooks_v2.NotebookService"
 

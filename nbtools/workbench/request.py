@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nbtools.errors import RequestError
-
 _VARIABLE = re.compile(r"\{([\w.]+)\}")
 _I: Final = "notebooks_v2.NotebookService"
 _T: Final = "NotebookService"
@@ -66,40 +64,6 @@ class Request:
         if body:
             made["body"] = content
         return made
-
-
-@dataclass(frozen=True)
-class Place:
-    """A project, and a zone or region in it."""
-
-    project: str
-    location: str
-
-    @property
-    def parent(self) -> str:
-        """As requests have it. Raises RequestError when there is nothing to say."""
-        if not self.project:
-            raise RequestError(
-                "which project: say --project, or project = in [tool.nbtools] of pyproject.toml"
-            )
-        if not self.location:
-            raise RequestError(
-                "which location: say --location, as us-central1-a, or zone = in [tool.nbtools]"
-            )
-        return f"projects/{self.project}/locations/{self.location}"
-
-    @property
-    def region(self) -> str:
-        """The region of a zone; of a region itself."""
-        return re.sub(r"(?<=\d)-[a-z]$", "", self.location)
-
-    def name(self, id: str, collection: str = "instances") -> str:
-        """The full name of a resource there; one that is full already stays."""
-        if id.startswith("projects/"):
-            return id
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", id):
-            raise RequestError(f"{id!r} is no name of {collection}: see `list`")
-        return f"{self.parent}/{collection}/{id}"
 
 
 def _copied(value: Any) -> Any:

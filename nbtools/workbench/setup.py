@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from nbtools.cloud import Endpoint, Place
 from nbtools.doctor import Finding
 from nbtools.errors import NbtoolsError, RequestError
 from nbtools.settings import FOLDER, Settings
 from nbtools.store import Store
 from nbtools.workbench import client, instances, spec
-from nbtools.workbench.request import Place
 
 HOOKS: Final = ".pre-commit-config.yaml"
 #: seconds that the machine's own metadata server has to answer.
@@ -172,7 +172,7 @@ def _idle(idle: str, settings: Settings) -> Finding:
     where = Place(project, zone)
     command = ["nbtools", "workbench", "instances", "update", name, "--idle-shutdown", idle,
                "--project", project, "--location", zone]  # fmt: skip
-    endpoint = client.Endpoint(settings.vertex, settings.vertex_grpc)
+    endpoint = Endpoint.of(settings)
     try:
         now = client.send(instances.act("Get", where.name(name)), endpoint)
         changes = {"idle_shutdown": _wanted(idle)}

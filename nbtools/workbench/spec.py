@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from nbtools import yaml_file
+from nbtools.cloud import Place
 from nbtools.duration import seconds
 from nbtools.errors import RequestError
-from nbtools.workbench.request import Place
 
 SCHEMA: Final = Path(__file__).with_name("spec.schema.json")
 IDLE: Final = "idle-timeout-seconds"

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from nbtools import yaml_file
+from nbtools.cloud import Place
 from nbtools.errors import RequestError
 from nbtools.workbench import spec as specs
-from nbtools.workbench.request import Place, Request
+from nbtools.workbench.request import Request
 
 SCHEMA: Final = Path(__file__).with_name("template.schema.json")
 COLLECTION: Final = "notebookRuntimeTemplates"

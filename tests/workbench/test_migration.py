@@ -7,9 +7,9 @@ import subprocess
 import pytest
 import yaml
 
+from nbtools.cloud import Place
 from nbtools.errors import RequestError
 from nbtools.workbench import instances, migration, spec
-from nbtools.workbench.request import Place
 from tests.workbench.records import KEY, MANAGED, USER_MANAGED
 
 

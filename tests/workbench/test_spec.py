@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from nbtools.cloud import Place
 from nbtools.errors import RequestError
 from nbtools.workbench import instances, spec
-from nbtools.workbench.request import Place
 
 HERE = Place("lab", "us-central1-a")
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from nbtools.cloud import Place
 from nbtools.errors import RequestError
 from nbtools.workbench import templates
-from nbtools.workbench.request import Place
 
 ZONE = Place("lab", "us-central1-a")
 
