@@ -64,7 +64,7 @@ class Place:
 
     def name(self, id: str, collection: str = "instances") -> str:
         """The full name of a resource there; one that is full already stays."""
-        if id.startswith("projects/"):
+        if re.fullmatch(rf"projects/[^/\s]+/locations/[^/\s]+/{collection}/[^/\s]+", id):
             return id
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", id):
             raise RequestError(f"{id!r} is no name of {collection}: see `list`")
