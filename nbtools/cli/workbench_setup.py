@@ -25,7 +25,7 @@ def setup(repository: str, folder: str, branch: str, idle: str, script: bool, js
     from nbtools.workbench import setup as verb
 
     if script:
-        text = verb.script(repository, branch=branch, idle=idle)
+        text = verb.script(repository, folder=folder, branch=branch, idle=idle)
         if json_:
             show.as_json({"script": text})
         else:

@@ -42,7 +42,7 @@ _INSTEAD: Final = {
 
 
 #: accelerator -> the machines that it can be in, as Compute Engine documents it.
-_MACHINES: Final = {
+MACHINES: Final = {
     **dict.fromkeys(
         (
             "NVIDIA_TESLA_P100", "NVIDIA_TESLA_V100", "NVIDIA_TESLA_P4", "NVIDIA_TESLA_T4",
@@ -97,7 +97,7 @@ def _contradictions(spec: Mapping[str, Any]) -> list[str]:
         if key in metadata and word in spec:
             wrong.append(f"{word} and metadata.{key} say the same thing: keep {word}")
     kind = spec.get("accelerator", {}).get("type", "")
-    machines = _MACHINES.get(kind, ("",))
+    machines = MACHINES.get(kind, ("",))
     if not spec.get("machine_type", "").startswith(machines):
         said = spec.get("machine_type") or "machine_type is missing, and the default machine"
         wrong.append(f"{said} has no {kind}: it goes with a machine_type {' or '.join(machines)}…")
