@@ -6,7 +6,7 @@ import re
 import pytest
 
 from nbtools.cloud import Place
-from nbtools.errors import RequestError
+from nbtools.errors import RequestError, StateError
 from nbtools.workbench import instances, spec
 
 HERE = Place("lab", "us-central1-a")
@@ -237,12 +237,48 @@ def test_a_change_keeps_what_it_does_not_name():
     }
     with pytest.raises(RequestError, match="nothing to change"):
         instances.update(HERE.name("desk"), {}, now)
+    made = instances.update(HERE.name("desk"), {"machine_type": "e2-standard-4"}, now).record()
+    assert made["query"] == {"updateMask": "gceSetup.machineType"}
+    assert made["body"] == {"gceSetup": {"machineType": "e2-standard-4"}}
+
+
+def test_going_back_is_to_a_snapshot_of_an_upgrade():
+    upgrades = [{"snapshot": f"projects/lab/global/snapshots/{n}", "action": "UPGRADE"}
+                for n in ("one", "two")]  # fmt: skip
+    name = HERE.name("desk")
+
+    def body(history, snapshot=""):
+        return instances.rollback(name, {"upgradeHistory": history}, snapshot).record()["body"]
+
+    last = {"targetSnapshot": "projects/lab/global/snapshots/two", "revisionId": "2"}
+    assert body(upgrades) == last
+    assert body(upgrades, "one")["revisionId"] == "1"
+    back = [*upgrades, {"snapshot": upgrades[1]["snapshot"], "action": "ROLLBACK"}]
+    with pytest.raises(StateError, match="has been taken back already: --snapshot names another"):
+        body(back)
+    assert body(back, "two") == last
+    with pytest.raises(RequestError, match="no snapshot 'three': there is .*/one, .*/two"):
+        body(upgrades, "three")
+    with pytest.raises(RequestError, match="has never been upgraded"):
+        body([])
+
+
+def test_a_report_goes_where_it_is_said_with_what_is_asked_for():
+    def config(*words, **options):
+        return instances.diagnose(HERE.name("desk"), *words, **options).fields["diagnosticConfig"]
+
+    assert config("b") == {"gcsBucket": "gs://b"}
+    assert config("gs://b/a/f/", repair=True) == {
+        "gcsBucket": "gs://b", "relativePath": "a/f", "enableRepairFlag": True,
+    }  # fmt: skip
+    assert config("b", home=True) == {"gcsBucket": "gs://b", "enableCopyHomeFilesFlag": True}
 
 
 def test_an_address_is_of_an_active_instance_with_a_proxy():
     there = {"name": HERE.name("desk"), "state": "ACTIVE", "proxyUri": "x.example.com"}
     assert instances.address(there) == "https://x.example.com"
-    with pytest.raises(RequestError, match="desk is STOPPED: start it"):
-        instances.address({**there, "state": "STOPPED"})
+    for state, then in (("STOPPED", "start it"), ("STARTING", "wait until it is ACTIVE")):
+        with pytest.raises(StateError, match=f"desk is {state}: {then}"):
+            instances.address({**there, "state": state})
     with pytest.raises(RequestError, match="gcloud compute ssh"):
         instances.address({**there, "disableProxyAccess": True})
