@@ -23,8 +23,8 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--project", default="", help="Default: that of [tool.nbtools], or "
                      "GOOGLE_CLOUD_PROJECT."),
-        click.option("--location", default="", help="A zone: us-central1-a. Default: zone of "
-                     "[tool.nbtools]."),
+        click.option("--location", default="", help="A zone; of templates a region. Default: zone, "
+                     "or location, of [tool.nbtools]."),
         click.option("--vertex", is_flag=False, flag_value="local", default="",
                      type=click.Choice(["", "local"]), help="local: the emulator, not Google."),
     )  # fmt: skip
@@ -33,8 +33,10 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def place(project: str, location: str, vertex: str = "") -> Place:
-    """The place that options and settings say; with `vertex` the emulator is begun."""
+def place(project: str, location: str, vertex: str = "", *, regional: bool = False) -> Place:
+    """The place that options and settings say, of what is in a zone or is `regional`; with
+    `vertex` the emulator is begun.
+    """
     from nbtools.cloud import Place
 
     if vertex:
@@ -42,7 +44,8 @@ def place(project: str, location: str, vertex: str = "") -> Place:
 
         set_environment({**environment(), **emulator.variables("rest")})
     settings = Settings.load()
-    return Place(project or settings.project, location or settings.zone)
+    default = settings.location if regional else settings.zone
+    return Place(project or settings.project, location or default)
 
 
 def send(request: Request, *, wait: bool = True) -> Any:

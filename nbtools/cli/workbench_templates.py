@@ -33,7 +33,9 @@ def create(
     from nbtools.workbench import templates as verb
 
     spec = specs.read(Path(file))
-    request = verb.create(spec, place(project, location, "" if dry_run else vertex), file)
+    request = verb.create(
+        spec, place(project, location, "" if dry_run else vertex, regional=True), file
+    )
     if dry_run:
         print_request(request)
         return
@@ -52,7 +54,7 @@ def list_(dry_run: bool, json_: bool, project: str, location: str, vertex: str) 
     """List the templates of a region."""
     from nbtools.workbench import templates as verb
 
-    request = verb.list_(place(project, location, "" if dry_run else vertex))
+    request = verb.list_(place(project, location, "" if dry_run else vertex, regional=True))
     if dry_run:
         print_request(request)
         return
@@ -81,7 +83,9 @@ def show_(
     """Show all that there is to a template."""
     from nbtools.workbench import templates as verb
 
-    request = verb.act("Get", template, place(project, location, "" if dry_run else vertex))
+    request = verb.act(
+        "Get", template, place(project, location, "" if dry_run else vertex, regional=True)
+    )
     if dry_run:
         print_request(request)
         return
@@ -103,7 +107,7 @@ def delete(template: str, yes: bool, dry_run: bool, json_: bool, **options: Any)
     from nbtools.workbench import templates as verb
 
     options["vertex"] = "" if dry_run else options["vertex"]
-    request = verb.act("Delete", template, place(**options))
+    request = verb.act("Delete", template, place(**options, regional=True))
     if dry_run:
         print_request(request)
         return

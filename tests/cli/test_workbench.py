@@ -211,6 +211,8 @@ def test_project_and_zone_may_stand_in_the_projects_settings(workbench, tmp_path
     environ = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
     said = json.loads(workbench("instances", "start", "desk", "--dry-run", env=environ))
     assert "/projects/lab/locations/europe-west4-b/instances/desk:start" in said["url"]
+    said = json.loads(workbench("templates", "list", "--dry-run", env=environ))
+    assert said["url"].startswith("https://europe-west4-aiplatform.googleapis.com/")
 
 
 def test_what_the_emulator_does_not_serve_is_said(workbench):
