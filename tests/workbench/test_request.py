@@ -35,6 +35,10 @@ def test_fields_go_into_path_query_and_body():
     assert update.fields["instance"]["name"]  # what is shown is not taken from what is sent
     start = Request("notebooks_v2.NotebookService.StartInstance", {"name": "projects/p/x"})
     assert start.record()["body"] == {}
+    check = {"diagnosticConfig": {"gcsBucket": "gs://b"}, "name": "projects/p/x"}
+    record = Request("notebooks_v2.NotebookService.DiagnoseInstance", check).record()
+    assert record["body"] == {"diagnosticConfig": {"gcsBucket": "gs://b"}}  # all but the path
+    assert "query" not in record
     listed = Request(
         "NotebookService.ListNotebookRuntimeTemplates", {"parent": "projects/p/locations/eu-west1"}
     )

@@ -99,6 +99,13 @@ def test_the_schema_has_the_accelerators_and_disks_of_the_installed_client():
     }
 
 
+def test_a_second_is_the_least_that_idle_may_be():
+    assert spec.idle("1s") == "1"
+    for none in ("0.5s", "100000d"):
+        with pytest.raises(RequestError, match="no time to wait"):
+            spec.idle(none)
+
+
 def test_never_is_empty_and_nothing_said_is_the_services_default():
     assert body(idle_shutdown=False)["gceSetup"]["metadata"] == {"idle-timeout-seconds": ""}
     assert "metadata" not in body()["gceSetup"]

@@ -39,6 +39,13 @@ def test_a_spec_is_a_template_of_the_zones_region():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("wait", ["10m", "24h"])
+def test_idle_shutdown_is_at_least_and_at_most(wait):
+    made = templates.create({"display_name": "x", "idle_shutdown": wait}, ZONE).fields
+    seconds = {"10m": "600s", "24h": "86400s"}[wait]
+    assert made["notebookRuntimeTemplate"]["idleShutdownConfig"] == {"idleTimeout": seconds}
+
+
 @pytest.mark.parametrize(
     "said, wrong",
     [
