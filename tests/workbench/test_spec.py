@@ -99,6 +99,12 @@ def test_the_schema_has_the_accelerators_and_disks_of_the_installed_client():
     }
 
 
+def test_what_is_not_said_is_the_services_to_decide():
+    assert body() == {"gceSetup": {}}
+    for network in ({"network": "n"}, {"network": "n", "public_ip": True}):
+        assert set(body(network=network)["gceSetup"]) == {"networkInterfaces"}
+
+
 def test_a_second_is_the_least_that_idle_may_be():
     assert spec.idle("1s") == "1"
     for none in ("0.5s", "100000d"):
