@@ -46,6 +46,13 @@ def test_idle_shutdown_is_at_least_and_at_most(wait):
     assert made["notebookRuntimeTemplate"]["idleShutdownConfig"] == {"idleTimeout": seconds}
 
 
+def test_never_is_said_beside_the_time_that_is_required():
+    made = templates.create({"display_name": "x", "idle_shutdown": False}, ZONE).fields
+    assert made["notebookRuntimeTemplate"]["idleShutdownConfig"] == {
+        "idleShutdownDisabled": True, "idleTimeout": "10800s",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "said, wrong",
     [
