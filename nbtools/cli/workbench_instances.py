@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbtools.cli import show
+from nbtools.cli import show, workbench_flags
 from nbtools.cli.show import JSON
 from nbtools.cli.workbench import (
     ASYNC,
@@ -20,7 +20,6 @@ from nbtools.cli.workbench import (
     send,
     where,
 )
-from nbtools.errors import RequestError
 
 if TYPE_CHECKING:
     from nbtools.workbench.request import Request
@@ -67,72 +66,13 @@ def create(name: str, file: str, dry_run: bool, async_: bool, json_: bool, proje
     from nbtools.workbench import spec as specs
 
     spec = specs.read(Path(file)) if file else {}
-    spec = specs.merged(spec, _said(name, location, flags))
+    spec = specs.merged(spec, workbench_flags.spec(name, location, flags))
     spec = specs.checked(spec, file or "instance")
     request = verb.create(spec, place(project, location, "" if dry_run else vertex))
     if dry_run:
         print_request(request)
         return
     _done(send(request, wait=not async_), request, json_, next_="instances open")
-
-
-def _said(name: str, location: str, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What flags say, as a spec."""
-    made: dict[str, Any] = {"name": name, "location": location}
-    for key in ("machine_type", "service_account", "owner", "post_startup_script"):
-        made[key] = flags[key]
-    if flags["accelerator"]:
-        kind, _, count = flags["accelerator"].partition(":")
-        made["accelerator"] = {"type": kind, **({"count": _number(count)} if count else {})}
-    if flags["install_gpu_driver"]:
-        made["accelerator"] = {**made.get("accelerator", {}), "install_driver": True}
-    if flags["image"]:
-        where, slash, family = flags["image"].partition("/")
-        if not slash:
-            raise RequestError(f"{where!r} is no image: write PROJECT/FAMILY")
-        made["image"] = {"project": where, "family": family}
-    if flags["container"]:
-        repository, colon, tag = flags["container"].rpartition(":")
-        named = {"repository": repository, "tag": tag} if colon and "/" not in tag else {}
-        made["container"] = named or {"repository": flags["container"]}
-    for disk in ("boot_disk", "data_disk"):
-        found = {"size_gb": flags[f"{disk}_size"], "type": flags[f"{disk}_type"],
-                 "kms_key": flags["kms_key"]}  # fmt: skip
-        made[disk] = {key: value for key, value in found.items() if value}
-    network = {"network": flags["network"], "subnet": flags["subnet"], "tags": list(flags["tags"])}
-    made["network"] = {key: value for key, value in network.items() if value}
-    if flags["no_public_ip"]:
-        made["network"]["public_ip"] = False
-    made |= _changes(flags)
-    return {key: value for key, value in made.items() if value not in ("", {})}
-
-
-def _changes(flags: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "labels": _pairs(flags["labels"]),
-        "metadata": _pairs(flags["metadata"]),
-    }
-    if flags["idle_shutdown"]:
-        wait = flags["idle_shutdown"]
-        made["idle_shutdown"] = False if wait == "off" else wait
-    return made
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise RequestError(f"{text!r} is no count: write NVIDIA_TESLA_T4:1") from None
-
-
-def _pairs(items: tuple[str, ...]) -> dict[str, str]:
-    made = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise RequestError(f"{item!r} is no KEY=VALUE")
-        made[key] = value
-    return made
 
 
 def _done(answer: Mapping[str, Any], request: Request, json_: bool, next_: str = "") -> None:
@@ -255,7 +195,9 @@ def update(name: str, machine_type: str, dry_run: bool, async_: bool, json_: boo
     from nbtools.workbench import instances as verb
 
     full = place(project, location, vertex).name(name)
-    changes = _changes(flags) | ({"machine_type": machine_type} if machine_type else {})
+    changes = workbench_flags.changes(flags) | (
+        {"machine_type": machine_type} if machine_type else {}
+    )
     changes = {key: value for key, value in changes.items() if value != {}}
     request = verb.update(full, changes, send(verb.act("Get", full)))
     if dry_run:

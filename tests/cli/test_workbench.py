@@ -130,8 +130,9 @@ def test_who_may_open_it_is_shown_and_planned(workbench):
         "roles/iam.serviceAccountUser", "roles/notebooks.admin",
     ]  # fmt: skip
     assert "a@b.org's alone" in workbench("share", "mine", "c@d.org", *ZONE, code=2)
+    assert "grant this? [y/N]" in workbench("share", "ours", "c@d.org", "--apply", *ZONE, code=130)
     assert "gcloud is not on PATH" in workbench(
-        "share", "ours", "c@d.org", "--apply", *ZONE, code=2
+        "share", "ours", "c@d.org", "--apply", "--yes", *ZONE, code=2
     )
 
 
