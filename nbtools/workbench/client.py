@@ -48,9 +48,26 @@ def send(
             if not wait:
                 return {"operation": answer.operation.name}
             answer = _ended(answer, patience)
-        if rpc.startswith("List"):
-            return [_json(item) for item in answer]
-        return _json(answer)
+        return _listed(answer) if rpc.startswith("List") else _json(answer)
+
+
+def _listed(pager: Any) -> list[Any]:
+    """All items of a list. Raises StateError when a location has not answered: what is missing
+    would look like what is not there.
+    """
+    items, silent = list[Any](), set[str]()
+    for page in pager.pages:
+        found = type(page).pb(page)
+        items += _json(page).get(
+            found.DESCRIPTOR.fields[0].json_name, []
+        )  # AIP-132: they are first
+        silent |= set(getattr(found, "unreachable", ()))
+    if silent:
+        raise StateError(
+            f"{', '.join(sorted(silent))} did not answer, so the list would not be whole: "
+            "name a --location, or try again"
+        )
+    return items
 
 
 def _ended(operation: Any, patience: float) -> Any:

@@ -1,5 +1,14 @@
-"""What --dry-run shows is what Google's client would send."""
+"""What --dry-run shows is what Google's client would send; and what comes back of a list."""
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from nbtools.cloud import Endpoint
+from nbtools.errors import StateError
+from nbtools.workbench import client
 from nbtools.workbench.request import RPCS, Request
 
 
@@ -47,3 +56,49 @@ def test_fields_go_into_path_query_and_body():
         "url": "https://eu-west1-aiplatform.googleapis.com/v1/projects/p/locations/eu-west1/"
         "notebookRuntimeTemplates",
     }
+
+
+@pytest.fixture
+def answering():
+    """A service that answers with those pages, one after the other."""
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(pages.pop(0)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    pages = []
+    server = HTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answering(*said):
+        pages[:] = said
+        return Endpoint(rest=f"http://127.0.0.1:{server.server_port}")
+
+    yield answering
+    server.shutdown()
+    server.server_close()
+
+
+LIST = Request("notebooks_v2.NotebookService.ListInstances", {"parent": "projects/p/locations/-"})
+
+
+def test_a_list_is_of_all_its_pages(answering):
+    one, two = ({"name": f"projects/p/locations/l/instances/{n}"} for n in ("one", "two"))
+    endpoint = answering({"instances": [one], "nextPageToken": "x"}, {"instances": [two]})
+    assert client.send(LIST, endpoint) == [one, two]
+    assert client.send(LIST, answering({})) == []
+
+
+def test_a_list_that_is_not_whole_is_none(answering):
+    gone = "projects/p/locations/us-east1-b"
+    endpoint = answering({"nextPageToken": "x", "unreachable": [gone]}, {})
+    with pytest.raises(StateError, match=f"^{gone} did not answer, .* --location"):
+        client.send(LIST, endpoint)
