@@ -102,3 +102,17 @@ def test_a_list_that_is_not_whole_is_none(answering):
     endpoint = answering({"nextPageToken": "x", "unreachable": [gone]}, {})
     with pytest.raises(StateError, match=f"^{gone} did not answer, .* --location"):
         client.send(LIST, endpoint)
+
+
+@pytest.mark.parametrize(
+    "rpc, fields",
+    [
+        ("CreateInstance", {"parent": "projects/p/locations/l", "instanceId": "i"}),
+        ("StartInstance", {"name": "projects/p/locations/l/instances/i"}),
+        ("UpdateInstance", {"instance": {"name": "projects/p/locations/l/instances/i"}}),
+        ("CheckInstanceUpgradability", {"notebookInstance": "projects/p/locations/l/instances/i"}),
+    ],
+)
+def test_a_request_is_about_an_instance(rpc, fields):
+    request = Request(f"notebooks_v2.NotebookService.{rpc}", fields)
+    assert request.target == "projects/p/locations/l/instances/i"
