@@ -82,7 +82,7 @@ def print_record(record: Mapping[str, Any], state: str = "") -> None:
     """All that there is to a resource, a line a value."""
     click.echo(f"{show.state(state)}  {record['name']}" if state else record["name"])
     for path, value in _flat({k: v for k, v in record.items() if k not in ("name", "state")}):
-        click.echo(f"  {path:<40}  {show.value(value)}")
+        click.echo(f"  {path:<40}  {show.text(str(value))}")  # whole: names may be long
 
 
 def _flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
