@@ -16,15 +16,20 @@ NBTOOLS = str(Path(sys.executable).with_name("nbtools"))
 NEEDED = ("GOOGLE_CLOUD_PROJECT", "NBTOOLS_LIVE_BUCKET")
 
 
+def missing():
+    """One sentence, or nothing."""
+    names = [name for name in NEEDED if not os.environ.get(name)]
+    said = f"tests on Google's side need {' and '.join(names)} in the environment"
+    return f"{said}: see docs/emulator.md" if names else ""
+
+
 def pytest_collection_finish(session):
     """Say at once what is missing: of many tests none could begin."""
-    asked = any(item.get_closest_marker("live") for item in session.items)
-    missing = [name for name in NEEDED if not os.environ.get(name)]
-    if asked and missing and not session.config.option.collectonly:
-        raise pytest.UsageError(
-            f"tests on Google's side need {' and '.join(missing)} in the environment: "
-            "see docs/emulator.md"
-        )
+    config = session.config
+    if config.option.collectonly or hasattr(config, "workerinput"):  # of pytest-xdist
+        return
+    if any(item.get_closest_marker("live") for item in session.items) and (said := missing()):
+        raise pytest.UsageError(said)
 
 
 @dataclass
@@ -86,6 +91,8 @@ def emulated(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def googles(tmp_path_factory):
+    if said := missing():
+        pytest.fail(said, pytrace=False)
     folder = tmp_path_factory.mktemp("live")
     env = {key: value for key, value in os.environ.items() if not key.startswith("NBTOOLS_VERTEX")}
     env["NBTOOLS_STORE"] = str(folder / "store")
