@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 
 #: whose public members are asked for.
@@ -72,7 +73,7 @@ def test_the_calls_of_experiments_that_are_seldom_made(aiplatform):
     aiplatform.Experiment.get("seldom").assign_backing_tensorboard(board)
     experiment = aiplatform.Experiment.get("seldom")
     assert experiment.backing_tensorboard_resource_name == board.resource_name
-    with pytest.raises(ValueError, match=r"[Pp]ipeline"):
+    with pytest.raises(NotFound, match="contexts/none"):
         aiplatform.get_pipeline_df("none")
 
 
