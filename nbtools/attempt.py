@@ -85,6 +85,7 @@ def _request(schedule: Schedule, params: dict[str, Any], output: str) -> Request
         memory=schedule.memory,
         cpu_time=schedule.cpu_time,
         secrets=schedule.secrets,
+        vertex=schedule.vertex,
         schedule=schedule.name,
     )
 

@@ -40,6 +40,7 @@ class Task:
     cpu_time: float = 0.0  #: seconds of CPU that they may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
     secrets: tuple[str, ...] = ()  #: names; the values are not the task's to hold
+    vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
     checkpoint: str = ""  #: keep the kernel's state: after all `cells`, or those `tagged`
     first: int = 0  #: the first cell to execute, from 0: the others are as they shall be
     thaw: str = ""  #: where the kernel is frozen that has executed them

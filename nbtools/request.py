@@ -43,6 +43,7 @@ class Request:
     cpu_time: float = 0.0  #: seconds of CPU that it may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
+    vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
     checkpoint: str = ""  #: keep the state after `cells`, or after those `tagged` checkpoint
     cache: bool = False  #: take a job that succeeded with the same before, if there is one
     inputs: tuple[str, ...] = ()  #: artifacts or files that the notebook reads
@@ -100,6 +101,8 @@ def plan(
     name = request.job or job_name(notebook.path, now, os.urandom(4).hex())
     experiment = request.experiment or settings.experiment or default_experiment(notebook.path)
     run = request.run or default_run(experiment, name)
+    if request.vertex:
+        registry.vertex(request.vertex)  # refuses what there is not
     run_id(experiment, run)  # refuses names that Vertex AI would refuse
     needed = secrets.named([*request.secrets, *secrets.holes(params)])
     _shows_none(params, keyring.find(needed, settings))
@@ -118,6 +121,7 @@ def plan(
         threads=int(_limit("threads", request.threads)),
         cpu_time=_limit("cpu_time", request.cpu_time),
         secrets=needed,
+        vertex=request.vertex,
         checkpoint=_checkpoint(request.checkpoint, needed),
         report_wanted=request.report,
         warm=settings.warm,

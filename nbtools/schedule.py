@@ -75,6 +75,7 @@ class Schedule:
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that each attempt may use; 0: no limit
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
+    vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
     priority: int = 0  #: the higher is executed first when there is not room for all
     notify: tuple[str, ...] = ()  #: who hears of failure and recovery: see nbtools.notices
     source: str = ""  #: the file that declares it; empty: it was created by hand

@@ -258,6 +258,7 @@ def sweep(
     threads: int = 0,
     inputs: Iterable[str] = (),
     secrets: Iterable[str] = (),
+    vertex: str = "",
     allow_unknown: bool = False,
     notice: Notice | None = None,
 ) -> Sweep:
@@ -280,7 +281,7 @@ def sweep(
         notebook=notebook, params=params or {}, experiment=experiment, kernel=kernel, cwd=cwd,
         executor=executor, timeout=timeout, cell_timeout=cell_timeout, memory=memory,
         cpu_time=cpu_time, threads=threads, inputs=tuple(inputs), secrets=tuple(secrets),
-        allow_unknown=allow_unknown,
+        vertex=vertex, allow_unknown=allow_unknown,
     )  # fmt: skip
     design = Design(
         request=request, space=_read(request, space), search=search, trials=trials,

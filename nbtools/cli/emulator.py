@@ -72,7 +72,10 @@ def status(json_: bool) -> None:
 @_TRANSPORT
 def env(transport: str) -> None:
     """Print what to put into a shell's environment; begins the emulator if none runs."""
-    for name, value in variables(transport).items():
+    from nbtools.emulator import lifecycle
+
+    made = lifecycle.surroundings(Settings.load().store, environment(), transport)
+    for name, value in made.items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
@@ -91,24 +94,11 @@ def run(project: str, location: str, port: int) -> None:
     server.run(Settings.load().store, project, location, port, stopping, utc_now, _say)
 
 
-def variables(transport: str) -> dict[str, str]:
-    """The environment in which programs use the emulator, which is begun if none runs."""
-    from nbtools.emulator import lifecycle
-
-    store = Settings.load().store
-    found = lifecycle.running(store)
-    if found is None:
-        before = lifecycle.last(store)
-        place = (before.project, before.location) if before else ("local", "us-central1")
-        found = lifecycle.start(store, *place)
-    return lifecycle.variables(store, found, transport, environment())
-
-
 def _say(found: object) -> None:
     from nbtools.emulator.lifecycle import Running
 
     assert isinstance(found, Running)
     click.echo(
-        f"{found.url} (gRPC {found.grpc}), project {found.project} in {found.location}, "
-        f"process {found.pid}"
+        f"{found.url} (gRPC {found.grpc}, gs:// {found.storage}), project {found.project} in "
+        f"{found.location}, process {found.pid}"
     )

@@ -36,6 +36,7 @@ class Running:
     grpc_port: int  #: of localhost, for gRPC over TLS
     project: str  #: for programs that name none
     location: str  #: likewise
+    storage_port: int = 0  #: of 127.0.0.1, for `gs://`
 
     @property
     def url(self) -> str:
@@ -46,6 +47,11 @@ class Running:
     def grpc(self) -> str:
         """Where it answers gRPC."""
         return f"localhost:{self.grpc_port}"
+
+    @property
+    def storage(self) -> str:
+        """Where it answers clients of Cloud Storage."""
+        return f"http://127.0.0.1:{self.storage_port}"
 
 
 def files(store: Path) -> Path:
@@ -105,7 +111,7 @@ def start(store: Path, project: str, location: str, port: int = 0) -> Running:
         ended = process.poll() is not None
         if found := running(store):  # ours, or that of somebody who was faster
             return found
-        if ended:
+        if ended and journal.abandoned(files(store) / "lock"):  # nor does another one begin
             said = log.read_bytes()[begun:].decode(errors="replace").strip()
             raise RequestError(f"the emulator has ended: {said.removeprefix('nbtools: ')}")
         time.sleep(0.02)
@@ -145,6 +151,10 @@ def variables(
         "NBTOOLS_VERTEX_LOCATION": found.location,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(files(store) / "roots.pem"),
+        "STORAGE_EMULATOR_HOST": found.storage,
+        "CLOUD_STORAGE_EMULATOR_ENDPOINT": found.storage,  # for C++: pyarrow, so pandas' Parquet
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # it asks Google what kind a bucket is
+        "FSSPEC_GS_TOKEN": "anon",
     }
     for name in ("NO_PROXY", "no_proxy"):  # programs read one or the other
         known = [host for host in environ.get(name, "").split(",") if host]
@@ -154,6 +164,18 @@ def variables(
     return made
 
 
+def surroundings(
+    store: Path, environ: Mapping[str, str], transport: str = "rest"
+) -> dict[str, str]:
+    """What a program needs in its environment; the emulator is begun if none runs, as it was."""
+    found = running(store)
+    if found is None:
+        before = last(store)
+        place = (before.project, before.location) if before else ("local", "us-central1")
+        found = start(store, *place)
+    return variables(store, found, transport, environ)
+
+
 def record(found: Running) -> dict[str, object]:
     """What there is to say of one."""
-    return {**asdict(found), "url": found.url, "grpc": found.grpc}
+    return {**asdict(found), "url": found.url, "grpc": found.grpc, "storage": found.storage}
