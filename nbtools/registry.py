@@ -35,7 +35,8 @@ MIRRORS = {
 #: import name -> what to give pip.
 PIP = {
     "pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec", "optuna": "'optuna>=4'",
-    "prometheus_client": "prometheus-client",
+    "prometheus_client": "prometheus-client", "jupyterlab": "'nbtools-workflow[lab]'",
+    "jupyter_scheduler": "'nbtools-workflow[lab]'",
 }  # fmt: skip
 
 
