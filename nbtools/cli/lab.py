@@ -8,6 +8,7 @@ import sys
 import click
 
 from nbtools.registry import need
+from nbtools.settings import environment
 
 
 @click.command(
@@ -23,8 +24,8 @@ def lab(arguments: tuple[str, ...]) -> None:
     """
     need("jupyterlab")
     need("jupyter_scheduler")
-    from nbtools.lab.configuration import options
+    from nbtools.lab import card, configured
 
-    command = [sys.executable, "-m", "jupyterlab", *options(), *arguments]
+    command = [sys.executable, "-m", "jupyterlab", card(), *arguments]
     sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606 - it takes our place: signals and exit code
+    os.execve(command[0], command, configured(environment()))  # noqa: S606 - it takes our place

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from nbtools.cron import written
 from nbtools.errors import AlreadyExists, RequestError
 from nbtools.jobs import Jobs
 from nbtools.lab import intake
-from nbtools.lab.describe import definition_model
+from nbtools.lab.describe import definition_model, millis
 from nbtools.lab.ids import definition_id, schedule_named
 from nbtools.lab.listing import Keys, bounds, next_token, ordered
 from nbtools.lab.slip import Slip
@@ -96,17 +95,17 @@ class Definitions:
     def list(self, query: ListJobDefinitionsQuery) -> ListJobDefinitionsResponse:
         """The definitions that fit a query, a page of them."""
         begin, size = bounds(query.max_items, query.next_token)
-        shown = map(self._shown, self.schedules.all())
+        shown = list(map(self._shown, self.schedules.all()))
         if query.create_time:
-            since = query.create_time / 1000
-            shown = filter(lambda s: _seconds(s[0].create_time) >= since, shown)
+            since = int(query.create_time)
+            shown = [s for s in shown if (millis(s[0].create_time) or 0) >= since]
         if query.name:
             start = query.name.lower()
-            shown = filter(lambda s: (s[1].name or s[0].name).lower().startswith(start), shown)
+            shown = [s for s in shown if (s[1].name or s[0].name).lower().startswith(start)]
         if query.tags:
             tags = set(query.tags)
-            shown = filter(lambda s: tags <= set(s[1].tags), shown)
-        fit = ordered(list(shown), query.sort_by, KEYS)
+            shown = [s for s in shown if tags <= set(s[1].tags)]
+        fit = ordered(shown, query.sort_by, KEYS)
         page = fit[begin : begin + size]
         return ListJobDefinitionsResponse(
             job_definitions=list(map(self._model, page)), total_count=len(fit),
@@ -220,7 +219,3 @@ def _names(title: str) -> Any:
     """Names for a schedule of that title, the nicest first."""
     stem = slug(title, MAX_NAME - 5)
     return (stem if n == 1 else f"{stem}-{n}" for n in count(1))
-
-
-def _seconds(when: datetime | None) -> float:
-    return when.timestamp() if when else 0.0

@@ -86,7 +86,9 @@ def side_paths(job: Job, slip: Slip) -> dict[str, Path]:
 
 def written(values: Mapping[str, Any]) -> dict[str, str]:
     """Parameters as text that, typed again, is the same value."""
-    return {name: value if isinstance(value, str) else repr(value) for name, value in values.items()}
+    return {
+        name: value if isinstance(value, str) else repr(value) for name, value in values.items()
+    }
 
 
 def millis(when: datetime | None) -> int | None:

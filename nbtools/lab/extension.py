@@ -33,7 +33,10 @@ class Watch:
 
     async def look(self) -> list[dict[str, Any]]:
         """The jobs at work, and those that have ended lately."""
-        return await self._do(lambda: [sight.record() for sight in self._opened()[1].look()])
+        found: list[dict[str, Any]] = await self._do(
+            lambda: [sight.record() for sight in self._opened()[1].look()]
+        )
+        return found
 
     async def cancel(self, name: str) -> None:
         """Ask a job to stop. Raises NotFound, StateError."""

@@ -44,7 +44,9 @@ class Files:
         if beside:
             there = all((self.root / folder / name).is_file() for name in beside)
             path = str(folder) if there else None
-            model.job_files.append(JobFile(display_name="Files", file_format="files", file_path=path))
+            model.job_files.append(
+                JobFile(display_name="Files", file_format="files", file_path=path)
+            )
         model.downloaded = all(file.file_path for file in model.job_files)
 
     def found(self, model: DescribeJob) -> Found:

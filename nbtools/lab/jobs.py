@@ -27,7 +27,7 @@ from nbtools.errors import AlreadyExists, RequestError, StateError
 from nbtools.jobs import Jobs
 from nbtools.lab import intake
 from nbtools.lab.definitions import Definitions
-from nbtools.lab.describe import INPUT, job_model
+from nbtools.lab.describe import INPUT, job_model, millis
 from nbtools.lab.ids import job_named, schedule_named
 from nbtools.lab.listing import Keys, bounds, next_token, ordered
 from nbtools.lab.slip import Slip
@@ -90,7 +90,10 @@ class LabJobs:
         """
         intake.need_none(model.runtime_environment_parameters)
         source, now = intake.notebook_at(self.root, model.input_uri), self.jobs.clock()
-        packaged, formats = bool(model.package_input_folder), intake.formats_of(model.output_formats)
+        packaged, formats = (
+            bool(model.package_input_folder),
+            intake.formats_of(model.output_formats),
+        )
         name = self._name(source, model.idempotency_token, now)
         folder = disposal.folder(self.jobs, name)
         request = Request(
@@ -178,12 +181,8 @@ class LabJobs:
                     raise StateError(f"job {job.name} is still stopping: delete it in a moment")
                 self.jobs.wait([job], 0.1)
         rules = Rules(keep=timedelta(0), experiment=job.experiment)
-        going = disposal.Going(
-            name=job.name, notebook=job.notebook, end_time=job.end_time, bytes=0
-        )
-        only = disposal.Prospect(
-            jobs=(going,), orphans=(), staying={}, kept=0, ticks=0, notices=0
-        )
+        going = disposal.Going(name=job.name, notebook=job.notebook, end_time=job.end_time, bytes=0)
+        only = disposal.Prospect(jobs=(going,), orphans=(), staying={}, kept=0, ticks=0, notices=0)
         now = self.jobs.clock()
         if not disposal.prune(self.jobs, rules, now, only).jobs:
             with self.jobs.store.write():
@@ -223,31 +222,26 @@ class LabJobs:
         return job_model(row.job, row.slip, row.update_time, self.backend)
 
     def _fitting(self, query: ListJobsQuery) -> Sequence[Row]:
-        rows = map(self._row, self.jobs.store.select(Execution, JOB))
+        rows = list(map(self._row, self.jobs.store.select(Execution, JOB)))
         if query.status:
             wanted = states(query.status)
-            rows = filter(lambda row: row.job.state in wanted, rows)
+            rows = [row for row in rows if row.job.state in wanted]
         if query.job_definition_id:
             schedule = schedule_named(query.job_definition_id)
-            rows = filter(lambda row: row.job.schedule == schedule, rows)
+            rows = [row for row in rows if row.job.schedule == schedule]
         if query.start_time:
-            since = query.start_time / 1000
-            rows = filter(
-                lambda row: bool(row.job.start_time) and row.job.start_time.timestamp() >= since,  # type: ignore[union-attr]
-                rows,
-            )
+            since = int(query.start_time)
+            rows = [row for row in rows if (millis(row.job.start_time) or 0) >= since]
         if query.name:
             begin = query.name.lower()
-            rows = filter(lambda row: row.name.lower().startswith(begin), rows)
+            rows = [row for row in rows if row.name.lower().startswith(begin)]
         if query.tags:
             tags = set(query.tags)
-            rows = filter(lambda row: tags <= set(row.slip.tags), rows)
-        return list(rows)
+            rows = [row for row in rows if tags <= set(row.slip.tags)]
+        return rows
 
 
 def _plain(query: ListJobsQuery) -> bool:
     asked = (query.status, query.job_definition_id, query.start_time, query.name, query.tags)
     by = [(f.name, f.direction) for f in query.sort_by]
     return not any(asked) and by in ([], [("create_time", SortDirection.desc)])
-
-

@@ -64,7 +64,7 @@ class Scheduler(BaseScheduler):
     # -- jobs -------------------------------------------------------------------------
 
     def create_job(self, model: CreateJob) -> Any:
-        return self._do(lambda jobs: self._own(jobs.create(model)))
+        return self._do(lambda jobs: job_id(jobs.create(model)))
 
     def list_jobs(self, query: ListJobsQuery) -> Any:
         def found(jobs: LabJobs) -> Any:
@@ -103,7 +103,7 @@ class Scheduler(BaseScheduler):
     # -- job definitions --------------------------------------------------------------
 
     def create_job_definition(self, model: CreateJobDefinition) -> Any:
-        return self._do(lambda jobs: self._timed(jobs.definitions.create(model)))
+        return self._do(lambda jobs: jobs.definitions.create(model), timed=True)
 
     def list_job_definitions(self, query: ListJobDefinitionsQuery) -> Any:
         return self._do(lambda jobs: jobs.definitions.list(query))
@@ -112,7 +112,7 @@ class Scheduler(BaseScheduler):
         return self._do(lambda jobs: jobs.definitions.get(job_definition_id))
 
     def update_job_definition(self, job_definition_id: str, model: UpdateJobDefinition) -> Any:
-        return self._do(lambda jobs: self._timed(jobs.definitions.update(job_definition_id, model)))
+        return self._do(lambda jobs: jobs.definitions.update(job_definition_id, model), timed=True)
 
     def delete_job_definition(self, job_definition_id: str) -> Any:
         return self._do(lambda jobs: jobs.definitions.delete(job_definition_id))
@@ -121,7 +121,7 @@ class Scheduler(BaseScheduler):
         self, job_definition_id: str, model: CreateJobFromDefinition
     ) -> Any:
         return self._do(
-            lambda jobs: self._own(jobs.definitions.begin(job_definition_id, model.parameters))
+            lambda jobs: job_id(jobs.definitions.begin(job_definition_id, model.parameters))
         )
 
     # -- files ------------------------------------------------------------------------
@@ -149,19 +149,11 @@ class Scheduler(BaseScheduler):
     def _files(self, jobs: LabJobs) -> Files:
         return Files(jobs, Path(self.root_dir), Path(self.output_directory))
 
-    def _own(self, name: str) -> str:
-        """A new job's id, to which our backend's is added by whoever asked."""
-        return job_id(name)
-
-    def _timed(self, done: Any) -> Any:
-        self._clock.look()
-        return done
-
-    def _do(self, work: Callable[[LabJobs], Any]) -> Any:
-        future = self._thread.submit(self._carry_out, work)
+    def _do(self, work: Callable[[LabJobs], Any], timed: bool = False) -> Any:
+        future = self._thread.submit(self._carry_out, work, timed)
         return future.result() if self.backend_id else asyncio.wrap_future(future)
 
-    def _carry_out(self, work: Callable[[LabJobs], Any]) -> Any:
+    def _carry_out(self, work: Callable[[LabJobs], Any], timed: bool) -> Any:
         try:
             if self._jobs is None:
                 root = Path(self.root_dir)
@@ -169,6 +161,9 @@ class Scheduler(BaseScheduler):
                 jobs = Jobs(Store(settings.store), settings, utc_now)
                 downloads = root / self.output_directory
                 self._jobs = LabJobs(jobs, root, downloads, self.backend_id)
-            return work(self._jobs)
+            done = work(self._jobs)
         except NbtoolsError as error:
             raise SchedulerError(str(error)) from None
+        if timed:
+            self._clock.look()
+        return done
