@@ -43,7 +43,7 @@ LAYERS = [
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
     },
-    {"git", "differences", "differences_page", "emulator"},
+    {"git", "differences", "differences_page", "emulator", "lab"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -58,6 +58,7 @@ THIRD_PARTY_AT_TOP = {
     "rehearsal": {"nbformat", "jupyter_client"},
     "kernels": {"jupyter_client", "traitlets"},
     "cli": {"click"},
+    "lab": {"jupyter_scheduler", "jupyter_server", "tornado"},
     "run_writer": {"torch"},
 }
 
