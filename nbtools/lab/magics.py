@@ -132,8 +132,9 @@ def _experiment(words: list[str]) -> tuple[str, list[str]]:
 
 def register(shell: InteractiveShell) -> None:
     """Make the magics known to a session."""
+    known: Any = shell.register_magic_function
     for magic in (nbrun, nbruns, nbgit, Boards().nbtb):
-        shell.register_magic_function(_said(magic), magic_name=magic.__name__)
+        known(_said(magic), magic_name=magic.__name__)
 
 
 def _said(magic: Callable[[str], Any]) -> Callable[[str], Any]:
