@@ -107,7 +107,10 @@ def test_the_list_is_filtered_sorted_and_paged(server, done):
     ids = [server.create("few.ipynb", name=f"Few {n}", tags=["few", f"t{n}"]) for n in "cab"]
     for id_ in ids:
         server.ended(id_)
-    names = lambda query: [j["name"] for j in server.jobs(query)]
+
+    def names(query):
+        return [job["name"] for job in server.jobs(query)]
+
     assert names("?name=few&sort_by=asc(name)") == ["Few a", "Few b", "Few c"]
     assert names("?name=few&sort_by=desc(name)&max_items=2") == ["Few c", "Few b"]
     assert names("?tags=few&tags=ta") == ["Few a"]
