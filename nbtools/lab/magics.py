@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shlex
 import tempfile
 import threading
@@ -96,7 +97,7 @@ class Boards:
         return IFrame(self._urls[key], width="100%", height=HEIGHT)
 
     def _begin(self, words: list[str]) -> str:
-        from nbtools.board import Board, none_shown, serve
+        from nbtools.board import Board, none_shown, serve, stop
 
         experiment, names = _experiment(words)
         settings = Settings.load()
@@ -105,6 +106,7 @@ class Boards:
         if not board.refresh(utc_now()):
             raise none_shown(experiment)
         url = serve(Path(folder.name), None, "localhost")
+        atexit.register(stop)
 
         def follow() -> None:
             while folder:  # it lasts as long as whoever looks into it
