@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 from nbtools.errors import NbtoolsError
 from nbtools.jobs import Jobs
@@ -25,8 +26,9 @@ PAUSE = 5.0
 class Clock:
     """Looks after the service of one store, in a thread."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, root: Path) -> None:
+        """`root` is the server's folder, from which the store is found."""
+        self._root, self._settings = root, Settings.load(root)
         self._wanted = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -63,6 +65,7 @@ class Clock:
             [sys.executable, "-P", "-m", "nbtools.lab.clock"],
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the server
+            cwd=self._root,
             env={**environment(), "NBTOOLS_STORE": str(self._settings.store)},
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from jupyter_scheduler.environments import EnvironmentManager, EnvironmentRetrievalError
@@ -12,6 +13,7 @@ from nbtools.errors import NbtoolsError
 from nbtools.lab.intake import OWN_KERNEL
 from nbtools.lab.slip import FORMATS
 from nbtools.settings import Settings
+from nbtools.warming import warm_runner
 
 
 class Kernels(EnvironmentManager):
@@ -24,6 +26,8 @@ class Kernels(EnvironmentManager):
             default = Settings.load(Path.cwd()).executor
         except NbtoolsError as error:
             raise EnvironmentRetrievalError(str(error)) from None
+        # Whoever opens the form is about to begin a job: what that needs loads meanwhile.
+        threading.Thread(target=warm_runner, name="nbtools-warm", daemon=True).start()
         specs = KernelSpecManager().get_all_specs()
         names = {name: str(specs[name]["spec"].get("display_name", name)) for name in sorted(specs)}
         first = {OWN_KERNEL: "The kernel that the notebook was last opened with"}

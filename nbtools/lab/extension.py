@@ -56,6 +56,11 @@ class Watch:
 class Page(JupyterHandler):
     """The page itself, and its script: nothing in them is a job's."""
 
+    @property
+    def content_security_policy(self) -> str:
+        """Its own script and nothing else; shown in this server's pages alone."""
+        return "default-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+
     @authenticated
     def get(self, name: str = "") -> None:
         """Send one of the two files."""

@@ -58,7 +58,7 @@ class Scheduler(BaseScheduler):
         self.backend_id = backend_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nbtools")
         self._jobs: LabJobs | None = None
-        self._clock = Clock(Settings.load(Path(self.root_dir)))
+        self._clock = Clock(Path(self.root_dir))
         self._clock.start()
 
     # -- jobs -------------------------------------------------------------------------

@@ -124,6 +124,11 @@ def test_the_card_opens_the_page_of_jobs_and_a_job_is_cancelled_there(server, pa
     page.locator(".jp-LauncherCard", has_text="nbtools Jobs").click()
     frame = page.frame_locator("iframe[title='Jobs of nbtools']")
     found = frame.locator("tr", has_text=id_)
+    found.wait_for()
+    # Another site's page has the cookies of the login, and not what is in them.
+    ask = "path => fetch(path, {method: 'POST'}).then(reply => reply.status)"
+    assert page.evaluate(ask, f"{server.url}/nbtools/api/jobs/{id_}/cancel") == 403
+    assert server.job(id_)["status"] == "IN_PROGRESS"
     found.get_by_role("button", name=f"Cancel {id_}").click()
     found.filter(has_text="CANCELLED").wait_for()
     assert server.job(id_)["status"] == "STOPPED"
