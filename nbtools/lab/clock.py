@@ -28,7 +28,7 @@ class Clock:
 
     def __init__(self, root: Path) -> None:
         """`root` is the server's folder, from which the store is found."""
-        self._root, self._settings = root, Settings.load(root)
+        self._root = root
         self._wanted = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -45,28 +45,28 @@ class Clock:
             if self._child is not None and self._child.poll() is not None:
                 self._child = None
             try:
-                if self._child is None and self._needed():
-                    self._child = self._begin()
+                store = Settings.load(self._root).store
+                if self._child is None and self._needed(store):
+                    self._child = self._begin(store)
             except (NbtoolsError, OSError) as error:  # a full disk, say: it may be mended
                 print(f"nbtools: no service could be begun: {error}", file=sys.stderr)  # noqa: T201
             self._wanted.wait(PAUSE)
             self._wanted.clear()
 
-    def _needed(self) -> bool:
-        folder = self._settings.store
+    def _needed(self, folder: Path) -> bool:
         if not (folder / "store.sqlite").exists() or running(folder):
             return False
         with closing(Store(folder)) as store:
-            found = status(Jobs(store, self._settings))
+            found = status(Jobs(store, Settings.load(self._root)))
         return bool(found.next_time or found.queued or found.working)
 
-    def _begin(self) -> subprocess.Popen[bytes]:
+    def _begin(self, store: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "nbtools.lab.clock"],
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the server
             cwd=self._root,
-            env={**environment(), "NBTOOLS_STORE": str(self._settings.store)},
+            env={**environment(), "NBTOOLS_STORE": str(store)},
         )
 
 
