@@ -28,6 +28,7 @@ bench: .venv/ready  ## figures, beside the peers
 	$(BIN)/python bench/cli.py
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/lab.py
+	$(BIN)/python bench/jobs_lab.py
 
 docs: .venv/ready  ## the generated reference
 	$(BIN)/python docs/generate.py
@@ -39,7 +40,7 @@ kernel: .venv/ready  ## offer this environment to every JupyterLab of this user
 	$(BIN)/nbtools kernels install
 
 lab: .venv/ready  ## open the templates in JupyterLab
-	$(BIN)/jupyter lab templates
+	$(BIN)/nbtools lab templates
 
 clean:  ## remove the environment, not the results
 	rm -rf .venv

@@ -1,4 +1,4 @@
-"""A real JupyterLab, begun by `nbtools lab`, one for a module's tests."""
+"""A real JupyterLab, begun by `nbtools lab`, one for all tests of this folder."""
 
 import json
 import os
@@ -142,7 +142,7 @@ class Server:
         return self.write(f"{name}.ipynb", code + "    time.sleep(0.05)", "print('went on')"), gate
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("lab"))
     yield server

@@ -89,7 +89,7 @@ def test_a_schedule_is_made_and_fires(server, page):
     create(page, "browsed.ipynb", "Every day", schedule=True)
     page.wait_for_selector("tr:has-text('Every day')")
     with closing(Store(server.store)) as store, store.write():
-        [schedule] = store.timetable.all()
+        schedule = store.timetable.find("every-day")
         store.timetable.put(replace(schedule, next_run_time=utc_now()))
     page.get_by_role("link", name="Every day").or_(page.get_by_text("Every day")).first.click()
     found = until("it has fired", lambda: server.jobs("?name=every"))
