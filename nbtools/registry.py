@@ -37,6 +37,9 @@ PIP = {
     "pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec", "optuna": "'optuna>=4'",
     "prometheus_client": "prometheus-client", "jupyterlab": "'nbtools-workflow[lab]'",
     "jupyter_scheduler": "'nbtools-workflow[lab]'",
+    "google.cloud.notebooks_v1": "'nbtools-workflow[workbench]'",
+    "google.cloud.notebooks_v2": "'nbtools-workflow[workbench]'",
+    "google.cloud.aiplatform_v1": "'nbtools-workflow[vertex]'",
 }  # fmt: skip
 
 
@@ -86,7 +89,7 @@ def need(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise MissingDependency(
             f"this needs {error.name}: pip install {PIP.get(module, module)}"

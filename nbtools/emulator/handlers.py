@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from nbtools.emulator import (
+    deprecated,
     discovery,
     lineage,
     locations,
@@ -16,6 +17,7 @@ from nbtools.emulator import (
     series,
     stores,
     tensorboards,
+    workbench,
 )
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.catalog import Catalog, Method
@@ -30,9 +32,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **series.HANDLERS,
     **operations.HANDLERS,
     **locations.HANDLERS,
+    **workbench.HANDLERS,
+    **deprecated.HANDLERS,
 }
 #: RPCs that begin so change nothing.
-READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait")
+READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait", "Check")
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 
 
