@@ -16,7 +16,6 @@ from nbtools.nouns import Execution
 from nbtools.prepare import prepare
 from nbtools.settings import Settings
 from nbtools.states import JobState
-from nbtools.store import Store
 
 PARENT = "projects/test/locations/us-central1"
 FULL = types.NotebookExecutionJobView.NOTEBOOK_EXECUTION_JOB_VIEW_FULL
@@ -222,18 +221,18 @@ WRONG = [
 
 @pytest.mark.parametrize(("more", "says"), WRONG, ids=[says for _, says in WRONG])
 def test_what_is_wrong_is_said_and_nothing_is_begun(emulator, create, more, says):
-    with pytest.raises(exceptions.InvalidArgument, match=says):
+    with pytest.raises(exceptions.BadRequest, match=says):
         create(asked("1", **more))
     assert emulator.store.select(Execution) == []
     assert [p.name for p in (emulator.folder / "jobs").glob("*")] == []
 
 
 def test_what_cannot_be_is_refused_in_googles_words(create):
-    with pytest.raises(exceptions.InvalidArgument, match="needs a notebook_source"):
+    with pytest.raises(exceptions.BadRequest, match="needs a notebook_source"):
         create({"display_name": "none"})
     with pytest.raises(exceptions.MethodNotImplemented, match="Dataform"):
         create({"dataform_repository_source": {"dataform_repository_resource_name": "r"}})
-    with pytest.raises(exceptions.InvalidArgument, match="Invalid NotebookExecutionJob ID"):
+    with pytest.raises(exceptions.BadRequest, match="Invalid NotebookExecutionJob ID"):
         create(asked("1"), "Not This")
     name = f"{PARENT}/notebookRuntimeTemplates/none"
     with pytest.raises(exceptions.NotFound, match="NotebookRuntimeTemplate"):
@@ -259,7 +258,7 @@ def test_jobs_are_listed_filtered_ordered_and_by_pages(notebooks, three, create)
     assert listed(notebooks, filter="notebook_execution_job != job-2") == ["job-1", "job-3"]
     assert listed(notebooks, filter='displayName=~"job [12]"') == ["job-1", "job-2"]
     two = 'NOT displayName="job 1" AND (display_name:"x" OR displayName="job 3")'
-    with pytest.raises(exceptions.InvalidArgument, match="an operator of display_name"):
+    with pytest.raises(exceptions.BadRequest, match="an operator of display_name"):
         listed(notebooks, filter=two)
     assert listed(notebooks, filter=two.replace(":", "=")) == ["job-3"]
     first = notebooks.list_notebook_execution_jobs({"parent": PARENT, "page_size": 2})
@@ -267,9 +266,9 @@ def test_jobs_are_listed_filtered_ordered_and_by_pages(notebooks, three, create)
     assert [len(page.notebook_execution_jobs), bool(page.next_page_token)] == [2, True]
     assert listed(notebooks, page_size=2) == ["job-1", "job-2", "job-3"]
     for wrong in ("state = 1", "displayName", "displayName =~ '('", "displayName = 'x' more"):
-        with pytest.raises(exceptions.InvalidArgument):
+        with pytest.raises(exceptions.BadRequest):
             listed(notebooks, filter=wrong)
-    with pytest.raises(exceptions.InvalidArgument, match="order_by"):
+    with pytest.raises(exceptions.BadRequest, match="order_by"):
         listed(notebooks, order_by="labels")
     with pytest.raises(exceptions.Conflict):
         create(asked("1"), "job-1")
