@@ -14,6 +14,7 @@ from nbtools.emulator import (
     locations,
     metadata,
     operations,
+    schedules,
     series,
     stores,
     tensorboards,
@@ -33,10 +34,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **operations.HANDLERS,
     **locations.HANDLERS,
     **executions.HANDLERS,
+    **schedules.HANDLERS,
 }
 #: those that begin or end processes see to their transactions themselves: what is done by then
 #: cannot be taken back, and takes too long for others to wait.
-APART: Final = frozenset(executions.HANDLERS)
+APART: Final = frozenset({*executions.HANDLERS, *schedules.HANDLERS})
 #: RPCs that begin so change nothing.
 READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait")
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")

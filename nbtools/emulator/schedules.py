@@ -29,11 +29,12 @@ from nbtools.emulator import (
     wire,
 )
 from nbtools.emulator.call import Call, Handler, Refused
-from nbtools.errors import StateError
+from nbtools.emulator.hands import Hands
 from nbtools.nouns import Execution, default_experiment, slug, stamp
 from nbtools.resources import Resource
 from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
 from nbtools.schedules import Schedules
+from nbtools.store import Store
 
 TYPE: Final = "Schedule"
 COLLECTION: Final = "schedules"
@@ -67,6 +68,7 @@ def create(call: Call, request: Any) -> Any:
     folder = _folder(call, name)
     try:
         wanted = _schedule(call, sent, name, folder)
+        Schedules(call.hands.jobs).checked([wanted])  # takes long the first time
         with call.store.write():
             made = Schedules(call.hands.jobs).create(wanted)
             new = Resource(name=f"{COLLECTION}/{name}", type=TYPE,
@@ -158,6 +160,8 @@ def find(call: Call, name: str) -> tuple[str, Resource, Schedule]:
 def shown(call: Call, found: Resource, schedule: Schedule, location: str) -> Any:
     """A resource as its message, with what the schedule says of itself."""
     made = wire.message(call, found, location)
+    if not made.HasField("start_time"):
+        made.start_time.CopyFrom(made.create_time)
     made.state = type(made).State.Value(schedule.state)
     made.started_run_count = schedule.started_run_count
     if schedule.next_run_time and schedule.state is not ScheduleState.COMPLETED:
@@ -197,20 +201,133 @@ def list_(call: Call, request: Any) -> Any:
 
 
 def update(call: Call, request: Any) -> Any:
+    """What was queued and has not begun is skipped, as on Vertex AI."""
     sent = request.schedule
     location, old, before = find(call, sent.name)
     if before.state is ScheduleState.COMPLETED:
         raise Refused("FAILED_PRECONDITION", f"{TYPE} {sent.name} is COMPLETED")
     new = shown(call, old, before, location)
-    for path in list(request.update_mask.paths) or ["*"]:
+    for path in request.update_mask.paths or ["*"]:
         _change(new, sent, path)
-    folder = _folder(call, f"{before.name}.new")
+    folder = _folder(call, before.name)
     try:
         wanted = _schedule(call, new, before.name, folder)
-        ...
-    finally:
+        Schedules(call.hands.jobs).checked([wanted])
+        with call.store.write():
+            location, old, before = find(call, sent.name)
+            (made,) = Schedules(call.hands.jobs).create_all([wanted], replacing=True)
+            dispatcher = Dispatcher(call.hands.jobs, 0)
+            for tick in call.store.timetable.in_state(TickState.QUEUED, before.name):
+                dispatcher.end(tick, TickState.SKIPPED, "the schedule was updated", call.now)
+            changed = replace(old, display_name=new.display_name,
+                              record={**_kept(old), **_record(new)})  # fmt: skip
+            return shown(call, call.store.resources.put(changed, call.now), made, location)
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _change(new: Any, sent: Any, path: str) -> None:
+    """Take over what a path of the update mask names. Raises Refused."""
+    if path == "*":
+        for field, _ in sent.ListFields():
+            if field.name in CHANGEABLE:
+                _change(new, sent, field.name)
+        return
+    known = sent.DESCRIPTOR.fields_by_name
+    if path not in known or path in ("name", "create_pipeline_job_request"):
+        raise _wrong(f"update_mask has no path {path!r} to change")
+    if path not in CHANGEABLE:
+        return  # what is for output only is ignored
+    here = {field.name: value for field, value in sent.ListFields()}
+    there = {field.name for field, _ in new.ListFields()}
+    if path not in here and path in there and path != "allow_queueing":
+        raise _wrong(f"{path} cannot be unset")
+    new.ClearField(path)
+    if path in here and known[path].message_type:
+        getattr(new, path).CopyFrom(here[path])
+    elif path in here:
+        setattr(new, path, here[path])
+
+
+def _kept(found: Resource) -> dict[str, Any]:
+    """What no user says, and no schedule of nbtools."""
+    own = ("last_pause_time", "last_resume_time", "catch_up")
+    return {key: found.record[key] for key in own if key in found.record}
+
+
+def delete(call: Call, request: Any) -> Any:
+    """Jobs that it has made stay."""
+    _, found, schedule = find(call, request.name)
+    executions.notice(call)  # later nobody knows whose they are
+    at_work = call.store.timetable.in_state(TickState.STARTED, schedule.name)
+    with call.store.write():
+        Schedules(call.hands.jobs).delete(schedule.name)
+        call.store.resources.remove(found.name)
+        operation = operations.done(call, request.name)
+    if not at_work:  # else it is the folder that a kernel works in
+        shutil.rmtree(_folder(call, schedule.name).parent, ignore_errors=True)
+    return operation
+
+
+def pause(call: Call, request: Any) -> Any:
+    _, found, schedule = find(call, request.name)
+    with call.store.write():
+        Schedules(call.hands.jobs).pause(schedule.name)
+        _note(call, found, last_pause_time=stamp(call.now))
+    return _empty()
+
+
+def resume(call: Call, request: Any) -> Any:
+    _, found, schedule = find(call, request.name)
+    with call.store.write():
+        if schedule.state is not ScheduleState.PAUSED:
+            raise Refused(
+                "FAILED_PRECONDITION", f"{TYPE} {request.name} is {schedule.state}, not PAUSED"
+            )
+        Schedules(call.hands.jobs).resume(schedule.name, request.catch_up)
+        _note(call, found, last_resume_time=stamp(call.now), catch_up=request.catch_up)
+    return _empty()
+
+
+def _note(call: Call, found: Resource, **values: Any) -> None:
+    call.store.resources.put(replace(found, record={**found.record, **values}), call.now)
+
+
+def _empty() -> Any:
+    from google.protobuf import empty_pb2
+
+    return empty_pb2.Empty()
+
+
+def move(store: Store, hands: Hands) -> None:
+    """Tell all schedules where the emulator is now: it may be elsewhere than the last time."""
+    with store.write():
+        for found in store.resources.select(TYPE):
+            schedule = store.timetable.find(found.id)
+            if schedule and (env := {**schedule.env, **hands.surroundings()}) != schedule.env:
+                store.timetable.put(replace(schedule, env=env))
+
+
+def _folder(call: Call, name: str) -> Path:
+    """Where a schedule's notebook is to lie, and is executed: another one for each that it has."""
+    return lifecycle.files(call.hands.folder) / COLLECTION / name / uuid4().hex[:8]
+
+
+def _time(sent: Any, name: str) -> datetime | None:
+    return getattr(sent, name).ToDatetime(UTC) if sent.HasField(name) else None
 
 
 def _wrong(message: str) -> Refused:
     return Refused("INVALID_ARGUMENT", message)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "ScheduleService.CreateSchedule": create,
+    "ScheduleService.GetSchedule": get,
+    "ScheduleService.ListSchedules": list_,
+    "ScheduleService.UpdateSchedule": update,
+    "ScheduleService.DeleteSchedule": delete,
+    "ScheduleService.PauseSchedule": pause,
+    "ScheduleService.ResumeSchedule": resume,
+}
