@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from nbtools import service
+from nbtools.batch import room
 from nbtools.emulator import schedules
 from nbtools.errors import NbtoolsError
 from nbtools.jobs import Jobs
@@ -59,7 +60,7 @@ def _others(folder: Path) -> bool:
 def _serve(folder: Path, clock: Callable[[], datetime], ended: threading.Event) -> None:
     with closing(Store(folder)) as store:
         settings = replace(Settings.load(), store=folder)
-        service.Service(Jobs(store, settings, clock), os.cpu_count() or 1, _say).run(ended)
+        service.Service(Jobs(store, settings, clock), room(1000), _say).run(ended)
 
 
 def _say(text: str) -> None:

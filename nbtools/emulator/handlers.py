@@ -17,6 +17,7 @@ from nbtools.emulator import (
     schedules,
     series,
     stores,
+    templates,
     tensorboards,
 )
 from nbtools.emulator.call import Call, Handler, Refused
@@ -33,6 +34,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **series.HANDLERS,
     **operations.HANDLERS,
     **locations.HANDLERS,
+    **templates.HANDLERS,
     **executions.HANDLERS,
     **schedules.HANDLERS,
 }
