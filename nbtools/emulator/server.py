@@ -50,7 +50,8 @@ def run(
         http, grpc, running = _doors(folder, known, service.answer, port, before, project, location)
         thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
         thread.start()
-        fires = threading.Thread(target=firing.run, args=(store, clock, stop), daemon=True)
+        args = (store, clock, stop, service.hands.alone)
+        fires = threading.Thread(target=firing.run, args=args, daemon=True)
         try:
             _credentials(folder, running)
             _write(folder / "server.json", asdict(running))

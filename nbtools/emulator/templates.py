@@ -18,7 +18,7 @@ COLLECTION: Final = specs.TEMPLATES
 SHORTEST: Final = 600  #: seconds of idle_timeout, as documented: 10 minutes
 LONGEST: Final = 86_400  #: likewise: a day
 FIELDS: Final = {
-    "notebook_runtime_template": selection.Field(selection.id_of, ("=", "!=")),
+    "notebook_runtime_template": selection.Field(selection.id_of, ("=", "!="), is_id=True),
     "display_name": selection.Field(lambda m: m.display_name, ("=", "!=")),
     "labels": selection.Field(lambda m: m.labels, ("=", ":")),
     "notebook_runtime_type": selection.Field(
