@@ -4,25 +4,18 @@ import json
 import os
 import signal
 import threading
-import time
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.aiplatform_v1 import NotebookServiceClient, ScheduleServiceClient
 
 from nbtools.emulator import lifecycle
+from nbtools.service import running as services
+from tests.cli.conftest import service, until  # noqa: F401 - a fixture
 from tests.emulator.test_notebooks import PARENT, asked
 from tests.emulator.test_schedules import asked as scheduled
 
 pytestmark = pytest.mark.slow
-
-
-def until(what):
-    limit = time.monotonic() + 120
-    while not (found := what()):
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture
@@ -93,15 +86,32 @@ def test_a_killed_emulator_loses_no_job_that_it_has_acknowledged(start, store_fo
         ) and s) == "SUCCEEDED"  # fmt: skip
 
 
+def test_a_service_that_is_begun_takes_over(start, call, service, store_folder):  # noqa: F811
+    running = start()
+    client(ScheduleServiceClient, running).create_schedule(
+        parent=PARENT, schedule=scheduled("1", cron="0 0 1 1 *")
+    )
+
+    def serve():
+        return [one.pid for one in services(store_folder)]
+
+    until(lambda: serve() == [running.pid])
+    own = service()
+    until(lambda: serve() == [own.pid])
+    own.kill()
+    own.wait()
+    until(lambda: serve() == [running.pid])
+
+
 def test_who_has_only_begun_the_emulator_has_schedules_that_fire(start, call):
     running = start()
-    service = client(ScheduleServiceClient, running)
+    schedules = client(ScheduleServiceClient, running)
     logs = (
         "from google.cloud import aiplatform\n"
         "aiplatform.init(project='own', experiment='nightly')\n"
         "with aiplatform.start_run('one'):\n    aiplatform.log_params({'lr': 0.5})"
     )
-    made = service.create_schedule(parent=PARENT, schedule=scheduled(logs, cron="0 0 1 1 *"))
+    made = schedules.create_schedule(parent=PARENT, schedule=scheduled(logs, cron="0 0 1 1 *"))
     call("schedule", "run-now", made.name.rpartition("/")[2], check=True)
     until(lambda: json.loads(call("service", "status", "--json").stdout)["services"])
     notebooks = client(NotebookServiceClient, running)
