@@ -20,8 +20,8 @@ from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.hands import Hands
 from nbtools.errors import AlreadyExists, RequestError
 from nbtools.executor import Task
-from nbtools.notebook import INJECTED, Notebook
-from nbtools.nouns import IDENTITY, Execution, Job, Run, default_experiment, run_id, slug
+from nbtools.notebook import Notebook
+from nbtools.nouns import Execution, Job, Run, default_experiment, run_id, slug
 from nbtools.request import Plan, Request, plan
 from nbtools.resources import Resource
 from nbtools.runs import find_context
@@ -162,8 +162,10 @@ def _planned(call: Call, sent: Any, id_: str, job: str, path: Path) -> Plan:
     notebook = Notebook.read(path)
     brought = _brings_a_run(call, notebook)
     target = output(call, sent, id_, path.name)
-    if target:
+    try:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # an object of that name, say
+        raise RequestError(f"cannot write to {sent.gcs_output_uri}: {error.strerror}") from None
     request = Request(
         notebook=path,
         params={},
@@ -190,13 +192,8 @@ def _brings_a_run(call: Call, notebook: Notebook) -> bool:
     """Whether the notebook was prepared by nbtools, for a run that has not ended: then it logs
     to that one, whoever's it is.
     """
-    said = notebook.data["metadata"].get("nbtools")
-    if not isinstance(said, Mapping) or not any(
-        INJECTED in cell["metadata"].get("tags", ()) and IDENTITY in "".join(cell["source"])
-        for cell in notebook.data["cells"]
-    ):
-        return False
-    experiment, run = str(said.get("experiment")), str(said.get("run"))
+    said = notebook.identity
+    experiment, run = str(said.get("experiment", "")), str(said.get("run", ""))
     try:
         run_id(experiment, run)
     except RequestError:

@@ -243,6 +243,21 @@ def test_what_cannot_be_is_refused_in_googles_words(create):
         create(asked("1", notebook_runtime_template_resource_name=name))
 
 
+def test_where_an_object_lies_no_result_can(emulator, create):
+    buckets.write(emulator.folder, "gs://results/here", b"an object")
+    with pytest.raises(exceptions.BadRequest, match="cannot write to gs://results/here"):
+        create(asked("1"))
+    assert emulator.store.select(Execution) == []
+
+
+def test_a_notebook_whose_metadata_is_odd_is_refused(create):
+    odd = json.loads(content("1"))
+    odd["metadata"]["nbtools"] = {"experiment": "../..", "run": 5}
+    odd["cells"][0]["metadata"]["tags"] = 7
+    with pytest.raises(exceptions.BadRequest, match="not a valid notebook"):
+        create(asked(direct_notebook_source={"content": json.dumps(odd).encode()}))
+
+
 @pytest.fixture
 def three(create, ended):
     """Three jobs that have ended."""
