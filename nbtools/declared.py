@@ -6,13 +6,13 @@ would change, `apply` does that, all or nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from nbtools import yaml_file
 from nbtools.cron import written
 from nbtools.duration import seconds
 from nbtools.errors import RequestError
@@ -40,16 +40,7 @@ class Change:
 
 def read(path: Path) -> list[Schedule]:
     """The schedules that a file declares. Raises RequestError, saying where it is wrong."""
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"cannot read {path}: {error.strerror}; name a YAML file") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if wrong := list(_wrong(data)):
-        raise RequestError("\n".join(f"{path}: {sentence}" for sentence in wrong))
+    data = yaml_file.read(path, Path(__file__).with_name("declared.schema.json"))
     made = []
     for name, said in data["schedules"].items():
         try:
@@ -93,15 +84,6 @@ def apply(path: Path, schedules: Schedules) -> list[Change]:
             schedules.delete(last)
             gone.remove(last)
     return changes
-
-
-def _wrong(data: Any) -> Iterator[str]:
-    from jsonschema import Draft202012Validator
-
-    schema = json.loads(Path(__file__).with_name("declared.schema.json").read_text())
-    for error in sorted(Draft202012Validator(schema).iter_errors(data), key=lambda e: list(e.path)):
-        where = ".".join(str(part) for part in error.path) or "the whole"
-        yield f"{where}: {error.message}"
 
 
 def _schedule(name: str, said: Mapping[str, Any], path: Path) -> Schedule:

@@ -35,6 +35,9 @@ MIRRORS = {
 #: import name -> what to give pip.
 PIP = {
     "pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec", "optuna": "'optuna>=4'",
+    "google.cloud.notebooks_v1": "'nbtools-workflow[workbench]'",
+    "google.cloud.notebooks_v2": "'nbtools-workflow[workbench]'",
+    "google.cloud.aiplatform_v1": "'nbtools-workflow[vertex]'",
     "prometheus_client": "prometheus-client",
 }  # fmt: skip
 
@@ -85,7 +88,7 @@ def need(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise MissingDependency(
             f"this needs {error.name}: pip install {PIP.get(module, module)}"

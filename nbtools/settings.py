@@ -21,7 +21,7 @@ _OURS = re.compile(rb"^[^#\n]*\btool\b[^#\n]*\bnbtools\b|^\s*\[\s*tool\s*\]", re
 #: fields that no file can say.
 SURROUNDINGS = (
     "store_reason", "runtime", "config_home", "notebook", "no_color", "tensorboard_proxy",
-    "smtp_password",
+    "smtp_password", "vertex", "vertex_grpc", "metadata_server",
 )  # fmt: skip
 #: type of a field -> what to call it, and whether a value of pyproject.toml is one.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -60,6 +60,13 @@ class Settings:
     smtp: str = ""  #: the mail server for notices: smtp://user@host:587, or smtps:// for TLS
     smtp_password: str = ""  #: of that user: NBTOOLS_SMTP_PASSWORD
     mail_from: str = ""  #: whom notices are from; empty: nbtools@ this host
+    project: str = ""  #: of Google's cloud; empty: GOOGLE_CLOUD_PROJECT
+    location: str = ""  #: of Vertex AI, as us-central1; empty: the region of the zone
+    zone: str = ""  #: of its machines, as us-central1-a
+    staging_bucket: str = ""  #: gs://bucket/path, for what has to lie there
+    vertex: str = ""  #: http://127.0.0.1:PORT of an emulator, if this is a shell of one's
+    vertex_grpc: str = ""  #: localhost:PORT of the same
+    metadata_server: str = "metadata.google.internal"  #: what tells a machine who it is
     runtime: Path = Path("/tmp/nbtools")  # noqa: S108 #: a folder of sockets, this user's alone
     notebook: str = ""  #: the notebook that Jupyter's server says this kernel is of
     no_color: bool = False  #: NO_COLOR is set: print without colours
@@ -75,6 +82,15 @@ class Settings:
         values["no_color"] = bool(environ.get("NO_COLOR"))
         values["notebook"] = environ.get("JPY_SESSION_NAME", "")
         values["smtp_password"] = environ.get("NBTOOLS_SMTP_PASSWORD", "")
+        for name in ("GOOGLE_CLOUD_PROJECT", "NBTOOLS_VERTEX_PROJECT"):  # what is said here, first
+            values["project"] = values.get("project") or environ.get(name, "")
+        region = values.get("zone", "").rpartition("-")[0]
+        values["location"] = (
+            values.get("location") or region or environ.get("NBTOOLS_VERTEX_LOCATION", "")
+        )
+        values["vertex"] = environ.get("NBTOOLS_VERTEX", "")
+        values["vertex_grpc"] = environ.get("NBTOOLS_VERTEX_GRPC", "")
+        values["metadata_server"] = environ.get("GCE_METADATA_HOST", cls.metadata_server)
         values["runtime"] = _runtime(environ)
         values["tensorboard_proxy"] = _tensorboard_proxy(environ)
         home = Path(environ.get("HOME") or Path.home())

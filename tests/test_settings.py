@@ -187,3 +187,20 @@ def test_broken_toml_is_refused(tmp_path):
     pyproject(tmp_path, "[tool.nbtools]\nexperiment = \n")
     with pytest.raises(RequestError, match="mend the file"):
         load(tmp_path)
+
+
+def test_a_project_of_googles_is_the_files_then_the_shells_then_the_emulators(tmp_path):
+    emulator = {"NBTOOLS_VERTEX_PROJECT": "local", "NBTOOLS_VERTEX": "http://127.0.0.1:9"}
+    assert load(tmp_path).project == ""
+    assert load(tmp_path, **emulator).project == "local"
+    assert load(tmp_path, **emulator).vertex == "http://127.0.0.1:9"
+    assert load(tmp_path, **emulator, GOOGLE_CLOUD_PROJECT="shell").project == "shell"
+    pyproject(tmp_path, "[tool.nbtools]\nproject = 'file'\nzone = 'us-central1-a'\n")
+    found = load(tmp_path, **emulator, GOOGLE_CLOUD_PROJECT="shell")
+    assert (found.project, found.zone) == ("file", "us-central1-a")
+
+
+def test_where_an_emulator_is_stands_in_no_file(tmp_path):
+    pyproject(tmp_path, "[tool.nbtools]\nvertex = 'http://example.com'\n")
+    with pytest.raises(RequestError, match="no setting 'vertex'"):
+        load(tmp_path)

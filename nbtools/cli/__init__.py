@@ -36,6 +36,7 @@ COMMANDS = {
     "runs": ("runs:runs", "List, compare, export, tag and delete experiment runs."),
     "tb": ("tb:tb", "Open TensorBoard on runs."),
     "emulator": ("emulator:emulator", "Serve the store as Vertex AI to Google's own SDK."),
+    "workbench": ("workbench:workbench", "Create, share, migrate and set up Workbench instances."),
     "push": ("push:push", "Send to mirrors what could not be sent before."),
     "lineage": ("lineage:group", "Show what something came from, and what came from it."),
     "store": ("store:group", "Check, back up and repair the store."),

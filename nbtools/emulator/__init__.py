@@ -19,12 +19,7 @@ operation). `call.store` is the open store and `call.now` the time; what is no p
 ML Metadata's graph is kept in `call.store.resources`. Raise an `NbtoolsError`, or
 `call.Refused` with Google's word for what is wrong. Then add the file to `handlers.py`: an RPC
 that has no handler is answered with 501, and `COVERAGE.md` is made anew from that table.
-Another service than the four of `catalog.SERVICES` needs a line there, such as
-
-    "notebooks_v2.NotebookService": Service(
-        "google.cloud.notebooks_v2.services.notebook_service", "google.cloud.notebooks.v2", True
-    )
-
-and a call that begins with one of `handlers.READING` must change nothing: it runs in no
+Another service than those of `catalog.SERVICES` needs a line there. A call that begins with one
+of `handlers.READING` must change nothing: it runs in no
 transaction, and nbtools' own journals are read before it.
 """

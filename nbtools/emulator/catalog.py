@@ -23,6 +23,12 @@ class Service:
     module: str  #: that its generated client and transports lie in
     package: str  #: of its protobuf messages, as gRPC's paths have it
     optional: bool = False  #: left out when its SDK is not installed
+    rest: bool = True  #: whether its SDK speaks REST too
+
+
+def _notebooks(version: str, noun: str, rest: bool) -> Service:
+    module = f"google.cloud.notebooks_{version}.services.{noun}_service"
+    return Service(module, f"google.cloud.notebooks.{version}", optional=True, rest=rest)
 
 
 def _vertex(noun: str) -> Service:
@@ -37,6 +43,9 @@ SERVICES: Final = {
     "TensorboardService": _vertex("tensorboard"),
     "NotebookService": _vertex("notebook"),
     "ScheduleService": _vertex("schedule"),
+    "notebooks_v2.NotebookService": _notebooks("v2", "notebook", rest=True),
+    "notebooks_v1.NotebookService": _notebooks("v1", "notebook", rest=False),
+    "notebooks_v1.ManagedNotebookService": _notebooks("v1", "managed_notebook", rest=False),
 }
 #: what every service has besides, of Google's own packages.
 MIXINS: Final = {
@@ -93,7 +102,7 @@ def load() -> Catalog:
     methods: dict[str, Method] = {}
     for key, service in SERVICES.items():
         try:
-            found = list(_methods(key, service))
+            found = list((_methods if service.rest else _over_grpc)(key, service))
         except ModuleNotFoundError:
             if service.optional:
                 continue
@@ -128,6 +137,42 @@ def _methods(key: str, service: Service) -> typing.Iterator[Method]:
             response=_raw(answer),
             streams=streams,
             routes=tuple(_routes(options)),
+        )
+
+
+def _over_grpc(key: str, service: Service) -> typing.Iterator[Method]:
+    """By asking the client for each of its calls, on a channel that writes them down."""
+    import grpc
+    from google.longrunning import operations_pb2
+
+    asked: list[tuple[str, Any, Any]] = []
+
+    class Channel:
+        def unary_unary(
+            self, path: str, request_serializer: Any, response_deserializer: Any
+        ) -> None:
+            asked.append((path, request_serializer, response_deserializer))
+
+    name = key.rpartition(".")[2]
+    kind = getattr(import_module(f"{service.module}.transports.grpc"), f"{name}GrpcTransport")
+    with grpc.insecure_channel("localhost:1") as unused:  # it connects to nothing
+        transport = kind(channel=unused)
+        transport._stubs.clear()
+        transport._logged_channel = Channel()
+        for call, _ in inspect.getmembers(kind, lambda member: isinstance(member, property)):
+            if call not in ("operations_client", "grpc_channel", "host", "kind"):
+                getattr(transport, call)
+    for path, serialize, deserialize in asked:
+        if not path.startswith(f"/{service.package}.{name}/"):
+            continue  # a mixin
+        answer = getattr(deserialize, "__self__", None)
+        yield Method(
+            name=f"{key}.{path.rpartition('/')[2]}",
+            path=path,
+            request=_raw(serialize.__self__),
+            response=_raw(answer) if inspect.isclass(answer) else operations_pb2.Operation,
+            streams=False,
+            routes=(),
         )
 
 

@@ -34,9 +34,18 @@ NOTES: Final = {
     "ScheduleService.CreateSchedule": "notebook execution jobs only; `max_concurrent_run_count` "
     "counts jobs at work, not requests",
     "ScheduleService.UpdateSchedule": "`update_mask` names whole fields",
-    "Operations.WaitOperation": "all operations have ended when they are answered",
+    "Operations.WaitOperation": "answers at once, also of an instance's that goes on",
     "Operations.CancelOperation": "an operation that has ended stays as it is",
     "Operations.ListOperations": "no filter",
+    "notebooks_v1.ManagedNotebookService.CreateRuntime": "Google creates none any more",
+    "notebooks_v1.NotebookService.CreateInstance": "likewise",
+    "notebooks_v2.NotebookService.CreateInstance": "no machine; `request_id` is not remembered",
+    "notebooks_v2.NotebookService.ListInstances": "no filter, no order",
+    "notebooks_v2.NotebookService.UpdateInstance": (
+        "labels and metadata; of a stopped one machine type, accelerators, tags, shielding"
+    ),
+    "notebooks_v2.NotebookService.UpgradeInstance": "of an active or stopped one; one version",
+    "notebooks_v2.NotebookService.DiagnoseInstance": "writes no report",
     "Locations.ListLocations": "those that the SDK knows; no filter",
 }
 HEAD: Final = """\
@@ -44,7 +53,9 @@ HEAD: Final = """\
 
 Made by `python -m nbtools.emulator.coverage` from the installed SDK and the table of handlers,
 and checked by a test against both. What is not served is answered with 501 `UNIMPLEMENTED`,
-over REST and gRPC alike. Only version v1 of the API is there.
+over REST and gRPC alike. Only version v1 of Vertex AI's API is there. Services of
+`notebooks_v2` and `notebooks_v1` are Workbench's, if `google-cloud-notebooks` is installed; those
+of `notebooks_v1` over gRPC only, as its client.
 
 Everywhere: any project and location is served, and all of them are one store. Ids are 1 to 128
 small letters, digits and hyphens, as the SDK documents them; the API's reference says 4 to 128.

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from nbtools.emulator import (
+    deprecated,
     discovery,
     executions,
     lineage,
@@ -19,6 +20,7 @@ from nbtools.emulator import (
     stores,
     templates,
     tensorboards,
+    workbench,
 )
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.catalog import Catalog, Method
@@ -37,12 +39,14 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **templates.HANDLERS,
     **executions.HANDLERS,
     **schedules.HANDLERS,
+    **workbench.HANDLERS,
+    **deprecated.HANDLERS,
 }
 #: those that begin or end processes see to their transactions themselves: what is done by then
 #: cannot be taken back, and takes too long for others to wait.
 APART: Final = frozenset({*executions.HANDLERS, *schedules.HANDLERS})
 #: RPCs that begin so change nothing.
-READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait")
+READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait", "Check")
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 
 

@@ -32,6 +32,7 @@ TEXTS = (
     f"{L}/notebookRuntimeTemplates/b", "* * * * *", "n1-standard-4", "me@p.com", "gs://bucket/x",
     'displayName=~"a"', "state=ACTIVE", "end_time:*", "labels:a",
     f"{B}/operations/1", f"{S}/contexts/nbtools", "tensorboards/1", "//", "projects/p",
+    f"{L}/instances/a", f"{L}/instances/r", f"{L}/instances/old", f"{L}/runtimes/old",
 )  # fmt: skip
 NUMBERS = (0, 1, -1, 2, 7, 1000, 10_001, 2**31 - 1, -(2**31))
 
@@ -73,7 +74,7 @@ def fill(rng, message, depth=0):
 
 def aim(rng, method, request):
     """Mostly what the RPC is for: names of its kind, and no page of another list."""
-    for name, pattern in transcoding._VARIABLE.findall(method.routes[0].template):
+    for name, pattern in transcoding._VARIABLE.findall(template(method)):
         fitting = [x for x in TEXTS if re.fullmatch(pattern.replace("*", "[^/]+"), x)]
         if fitting and rng.random() < 0.9:
             *outer, last = name.split(".")
@@ -86,6 +87,16 @@ def aim(rng, method, request):
             request.ClearField(field)
     if "filter" in request.DESCRIPTOR.fields_by_name and "Purge" in method.name:
         request.filter = 'create_time > "2020-01-01T00:00:00Z"'
+
+
+def template(method):
+    """The path of an RPC; of one that only gRPC has, what it would be."""
+    if method.routes:
+        return method.routes[0].template
+    if "parent" in method.request.DESCRIPTOR.fields_by_name:
+        return "{parent=projects/*/locations/*}"
+    kind = "runtimes" if "Runtime" in method.name else "instances"
+    return f"{{name=projects/*/locations/*/{kind}/*}}"
 
 
 def scalar(rng, field):
@@ -132,6 +143,9 @@ def prepare(service, known, store):
     prepare_notebooks(store, do)
     of = f"{B}/experiments/exp"
     do("TensorboardService.CreateTensorboardRun", parent=of, tensorboard_run_id="r")
+    do("notebooks_v2.NotebookService.CreateInstance", parent=L, instance_id="a")
+    do("notebooks_v1.NotebookService.CreateInstance", parent=L, instance_id="old")
+    do("notebooks_v1.ManagedNotebookService.CreateRuntime", parent=L, runtime_id="old")
     for number in (1, 2, 3):
         series = new("TensorboardTimeSeries")(display_name=f"s{number}", value_type=number)
         do(

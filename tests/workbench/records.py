@@ -1,0 +1,67 @@
+"""Deprecated notebooks as the v1 service shows them."""
+
+KEY = "projects/lab/locations/us-central1/keyRings/r/cryptoKeys/k"
+
+MANAGED = {
+    "name": "projects/lab/locations/us-central1/runtimes/vision",
+    "virtualMachine": {
+        "instanceName": "vision",
+        "virtualMachineConfig": {
+            "zone": "https://www.googleapis.com/compute/v1/projects/x/zones/us-central1-c",
+            "machineType": "n1-standard-8",
+            "containerImages": [{"repository": "gcr.io/lab/vision", "tag": "3"}],
+            "dataDisk": {"initializeParams": {"diskSizeGb": "200", "diskType": "PD_SSD"}},
+            "encryptionConfig": {"kmsKey": KEY},
+            "acceleratorConfig": {"type": "NVIDIA_TESLA_T4", "coreCount": "1"},
+            "internalIpOnly": True,
+            "tags": ["notebooks"],
+            "metadata": {"proxy-mode": "mail", "framework": "x", "notebook-disable-root": "true"},
+            "reservedIpRange": "peering",
+            "guestAttributes": {"a": "b"},
+        },
+    },
+    "state": "ACTIVE",
+    "accessConfig": {"accessType": "SINGLE_USER", "runtimeOwner": "alex@example.com"},
+    "softwareConfig": {
+        "notebookUpgradeSchedule": "00 19 * * MON",
+        "idleShutdown": True,
+        "idleShutdownTimeout": 90,
+        "installGpuDriver": True,
+        "postStartupScript": "gs://lab/start.sh",
+        "postStartupScriptBehavior": "RUN_EVERY_START",
+        "disableTerminal": True,
+        "kernels": [{"repository": "gcr.io/lab/other"}],
+    },
+    "labels": {"team": "vision", "goog-notebooks": "1", "Owner": "A"},
+}
+USER_MANAGED = {
+    "name": "projects/lab/locations/europe-west4-b/instances/old-desk",
+    "vmImage": {"project": "deeplearning-platform-release", "imageFamily": "tf-latest-gpu"},
+    "postStartupScript": "https://example.com/x.sh",
+    "instanceOwners": [],
+    "serviceAccount": "bot@lab.iam.gserviceaccount.com",
+    "serviceAccountScopes": ["https://www.googleapis.com/auth/cloud-platform"],
+    "machineType": "https://www.googleapis.com/compute/v1/projects/lab/zones/z/machineTypes/n1-standard-4",
+    "acceleratorConfig": {"type": "NVIDIA_TESLA_K80", "coreCount": "1"},
+    "bootDiskType": "PD_STANDARD",
+    "bootDiskSizeGb": "150",
+    "dataDiskType": "PD_BALANCED",
+    "dataDiskSizeGb": "100",
+    "noRemoveDataDisk": True,
+    "disks": [{"boot": True}, {"boot": False}, {"boot": False}],
+    "shieldedInstanceConfig": {"enableVtpm": True},
+    "noPublicIp": True,
+    "network": "https://www.googleapis.com/compute/v1/projects/lab/global/networks/lab",
+    "subnet": "projects/lab/regions/europe-west4/subnetworks/s",
+    "nicType": "GVNIC",
+    "canIpForward": True,
+    "reservationAffinity": {"consumeReservationType": "ANY_RESERVATION"},
+    "metadata": {
+        "proxy-mode": "service_account",
+        "proxy-url": "x-dot-europe-west4.notebooks.googleusercontent.com",
+        "idle-timeout-seconds": "3600",
+        "startup-script": "apt-get install -y graphviz",
+        "my-key": "mine",
+    },
+    "labels": {"cost-center": "17"},
+}
