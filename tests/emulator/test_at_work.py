@@ -62,7 +62,7 @@ def test_a_killed_emulator_loses_no_job_that_it_has_acknowledged(start, store_fo
         for _ in range(50):
             try:
                 made = mine.create_notebook_execution_job(
-                    parent=PARENT, notebook_execution_job=asked(waits), timeout=20, retry=None
+                    parent=PARENT, notebook_execution_job=asked(waits), timeout=120, retry=None
                 )
             except Exception:  # noqa: BLE001 - the emulator is gone
                 break
