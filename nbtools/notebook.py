@@ -7,14 +7,18 @@ import keyword
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nbtools.errors import RequestError
-from nbtools.nouns import place
+from nbtools.nouns import IDENTITY, place
 from nbtools.parameter import COMPUTED, Parameter, near, parse, scalar
 from nbtools.value import plain
+
+#: tag of the cell in which papermill puts values.
+INJECTED: Final = "injected-parameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,13 @@ class Notebook:
     def language(self) -> str:
         """The language that the notebook names; python when it names none."""
         return _language(self.data)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The job, experiment and run that nbtools has prepared it for; empty for any other."""
+        said = self.data["metadata"].get("nbtools")
+        ours = IDENTITY in (_tagged(self.data, INJECTED) or "") and isinstance(said, Mapping)
+        return said if ours else {}
 
     def check(self, params: Mapping[str, Any], allow_unknown: bool = False) -> dict[str, Any]:
         """`params` as the notebook takes them.
@@ -90,6 +101,16 @@ class Notebook:
             except RequestError:
                 values[p.name] = p.source
         return {**values, **params}
+
+    def injected(self) -> dict[str, Any]:
+        """The values that were injected before, by papermill or by us, where they can be read."""
+        cell = _tagged(self.data, INJECTED)
+        if cell is None or _language(self.data) != "python":
+            return {}
+        with suppress(RequestError):  # code that somebody has written there himself
+            found = {p.name: p.default for p in parse(cell) if p.default is not COMPUTED}
+            return {k: plain(k, v) for k, v in found.items() if k != IDENTITY}
+        return {}
 
     def _fit(self, name: str, value: Any, allow_unknown: bool) -> Any:
         for parameter in self.parameters or ():
@@ -232,8 +253,12 @@ def _language(data: Mapping[str, Any]) -> str:
 
 
 def _parameters_cell(data: Mapping[str, Any]) -> str | None:
+    return _tagged(data, "parameters")
+
+
+def _tagged(data: Mapping[str, Any], tag: str) -> str | None:
     for cell in data["cells"]:
         tags = cell["metadata"].get("tags")
-        if isinstance(tags, list) and "parameters" in tags:
+        if isinstance(tags, list) and tag in tags:
             return "".join(cell["source"])
     return None

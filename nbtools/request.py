@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Request:
     run: str = ""  #: default: the job's name
     resume: bool = False  #: continue the run of that name instead of refusing
     output: str | Path = ""  #: deliver the executed notebook here too
+    deliver_partial: bool = False  #: also when it did not reach its end
+    keep_injected: bool = False  #: what was injected into it before stays, and ours comes behind
     kernel: str = ""  #: kernelspec name
     cwd: str | Path = ""  #: default: the notebook's folder, as in JupyterLab
     executor: str = ""  #: who runs it
@@ -42,6 +44,7 @@ class Request:
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that it may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    env: Mapping[str, str] = field(default_factory=dict)  #: more for its kernel's environment
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
     checkpoint: str = ""  #: keep the state after `cells`, or after those `tagged` checkpoint
@@ -115,6 +118,9 @@ def plan(
         cwd=cwd,
         store=settings.store,
         output=_target(request.output, notebook.path),
+        deliver_partial=request.deliver_partial,
+        keep_injected=request.keep_injected,
+        env=dict(request.env),
         timeout=_limit("timeout", request.timeout or settings.timeout),
         cell_timeout=_limit("cell_timeout", request.cell_timeout or settings.cell_timeout),
         memory=int(_limit("memory", request.memory)),
@@ -132,7 +138,7 @@ def plan(
         notebook=str(notebook.path),
         experiment=experiment,
         run=run,
-        params=params,
+        params={**(notebook.injected() if request.keep_injected else {}), **params},
         executor=executor_name,
         kernel=kernel,
         folder=str(task.folder),
@@ -140,8 +146,8 @@ def plan(
         schedule=request.schedule,
     )
     identity = {"job": name, "experiment": experiment, "run": run}
-    return Plan(request=request, job=job, task=task, notebook=notebook,
-                prepared=prepare(notebook, params, identity, kernel))  # fmt: skip
+    prepared = prepare(notebook, params, identity, kernel, request.keep_injected)
+    return Plan(request=request, job=job, task=task, notebook=notebook, prepared=prepared)
 
 
 def _fits_the_disk(notebook: Path) -> None:

@@ -58,6 +58,8 @@ class Schedule:
     after: tuple[str, ...] = ()  #: schedules whose success at a time is when it is due
     params: Mapping[str, Any] = field(default_factory=dict)  #: may hold `{{ scheduled_time }}`
     output: str = ""  #: deliver the executed notebook here; may hold `{{ scheduled_date }}`
+    deliver_partial: bool = False  #: also when it did not reach its end
+    keep_injected: bool = False  #: what was injected into it before stays
     experiment: str = ""  #: default: the notebook's name
     kernel: str = ""  #: default: the notebook's own
     cwd: str = ""  #: default: the notebook's folder
@@ -74,6 +76,7 @@ class Schedule:
     timeout: float = 0.0  #: seconds each attempt may take; 0: no limit
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that each attempt may use; 0: no limit
+    env: Mapping[str, str] = field(default_factory=dict)  #: more for its kernel's environment
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
     priority: int = 0  #: the higher is executed first when there is not room for all
@@ -99,7 +102,7 @@ class Schedule:
     def dumps(self) -> dict[str, Any]:
         """The record as JSON takes it."""
         values = dict(vars(self))  # not asdict: it would copy each of thousands to its depth
-        values["params"] = dict(self.params)
+        values.update(params=dict(self.params), env=dict(self.env))
         for key in _TIMES:
             values[key] = stamp(values[key])
         return values

@@ -14,9 +14,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtools.emulator import buckets, catalog, handlers, loopback, rest, rpc
-from nbtools.emulator.lifecycle import Running, files, last
+from nbtools.emulator import (
+    buckets,
+    catalog,
+    executions,
+    firing,
+    handlers,
+    loopback,
+    rest,
+    rpc,
+    schedules,
+)
+from nbtools.emulator.lifecycle import Running, files, last, variables
 from nbtools.errors import MissingDependency, RequestError, StateError
+from nbtools.settings import environment
 from nbtools.store import Store
 
 if TYPE_CHECKING:
@@ -47,23 +58,37 @@ def run(
         rpc.certificate(folder, clock())
         known = catalog.load()
         opened = Store(store)
-        service = handlers.Service(known, opened, clock)
+        service = handlers.Service(known, opened, clock, lambda: _surroundings(store))
         open_at = _doors(folder, known, service.answer, port, before)
         http, grpc, grpc_port, gs = open_at
         running = Running(os.getpid(), http.port, grpc_port, project, location, gs.port)
         for server in (http, gs):
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        args = (store, clock, stop, service.hands.alone)
+        fires = threading.Thread(target=firing.run, args=args, daemon=True)
         try:
             _credentials(folder, running)
             _write(folder / "server.json", asdict(running))
+            executions.take_up(opened, service.hands)
+            schedules.move(opened, service.hands)
+            fires.start()
             say(running)
             stop.wait()
         finally:
+            stop.set()
+            if fires.ident:
+                fires.join()
             for server in (http, gs):
                 server.shutdown()
                 server.server_close()
             grpc.stop(1.0).wait()
             opened.close()
+
+
+def _surroundings(store: Path) -> dict[str, str]:
+    """What the kernels of jobs are told, so that the SDK in them asks this emulator."""
+    running = last(store)
+    return variables(store, running, "rest", environment()) if running else {}
 
 
 def _doors(
