@@ -44,6 +44,10 @@ class ManagedMirror:
     def start(self, run: MirroredRun) -> None:
         self._run = self._service.open_run(run.experiment, run.name)
 
+    def resume(self, run: str) -> None:
+        """In the place of `start`: the run of that resource name is there."""
+        self._run = run
+
     def params(self, values: Mapping[str, Any]) -> None:
         """A TensorBoard has no place for them; the run's context has them."""
 
@@ -60,7 +64,11 @@ class ManagedMirror:
     def flush(self) -> bool:
         if new := [key for key in self._pending if key not in self._ids]:
             self._ids.update(self._service.open_series(self._run, new))
-        for batch in self._batches():
+        pending = {
+            self._ids[key]: [(step, *steps[step]) for step in sorted(steps)]
+            for key, steps in self._pending.items()
+        }
+        for batch in batches(pending):
             self._service.write(self._run, batch)
         self._pending.clear()
         return True
@@ -71,18 +79,19 @@ class ManagedMirror:
     def close(self) -> None:
         self.flush()
 
-    def _batches(self) -> Iterator[dict[str, list[Point]]]:
-        """All that is pending, in the order of steps, in requests of at most MAX_POINTS."""
-        batch: dict[str, list[Point]] = {}
-        room = MAX_POINTS
-        for key, steps in self._pending.items():
-            points = [(step, *steps[step]) for step in sorted(steps)]
-            while points:
-                part, points = points[:room], points[room:]
-                batch[self._ids[key]] = part
-                room -= len(part)
-                if not room:
-                    yield batch
-                    batch, room = {}, MAX_POINTS
-        if batch:
-            yield batch
+
+def batches(series: Mapping[str, Sequence[Point]]) -> Iterator[dict[str, Sequence[Point]]]:
+    """Points by id of series, in requests of at most MAX_POINTS."""
+    batch: dict[str, Sequence[Point]] = {}
+    room = MAX_POINTS
+    for id_, points in series.items():
+        done = 0
+        while done < len(points):
+            batch[id_] = part = points[done : done + room]
+            done += len(part)
+            room -= len(part)
+            if not room:
+                yield batch
+                batch, room = {}, MAX_POINTS
+    if batch:
+        yield batch
