@@ -14,7 +14,7 @@ from typing import Any
 from nbtools.cloud import Endpoint, Place
 from nbtools.mirror import KeyedPoint, MirroredRun
 from nbtools.mirrors.managed import ManagedMirror
-from nbtools.nouns import Context, utc_now
+from nbtools.nouns import Artifact, Context, artifact_name, utc_now
 from nbtools.settings import Settings
 from nbtools.states import ExecutionState
 from nbtools.store import Store
@@ -44,6 +44,7 @@ class VertexMirror:
         self._staging = staging_bucket or settings.staging_bucket
         self._tensorboard = tensorboard
         self._changed: dict[str, dict[str, Any]] = {}
+        self._artifacts: list[Artifact] = []
         self._series: ManagedMirror | None = None
 
     def start(self, run: MirroredRun) -> None:
@@ -71,13 +72,18 @@ class VertexMirror:
         self._series.points(shown)
 
     def artifact(self, path: Path, name: str, schema_title: str) -> None:
-        """The store has it, and it is sent when the run ends."""
+        self._artifacts.append(_left(self._store, self._run.id, path, name, schema_title))
 
     def flush(self) -> bool:
         if self._series is not None:
             self._series.flush()
         if self._changed:
             self._open()
+        pushed = Pushed()
+        while self._artifacts:
+            self._out.artifact(self._run.id, self._artifacts[0], pushed)
+            del self._artifacts[0]
+        _check(pushed)
         return True
 
     def end(self, state: str) -> None:
@@ -104,6 +110,13 @@ class VertexMirror:
         pushed = Pushed()
         self._out.open(self._context(), pushed)
         _check(pushed)
+
+
+def _left(store: Store, run: str, path: Path, name: str, schema_title: str) -> Artifact:
+    """The artifact that a run has left, as the store has it, or as the journal says."""
+    id_ = artifact_name(run, name)
+    made = Artifact(name=id_, schema_title=schema_title, display_name=name, uri=str(path))
+    return store.find(Artifact, id_) or made
 
 
 def _check(pushed: Pushed) -> None:

@@ -69,7 +69,8 @@ def differing(one: Record, other: Record) -> str:
         for name in ("schema_title", "display_name", "description", "state", "uri", "labels")
         if getattr(one, name, "") != getattr(other, name, "")
     ]
-    mine, theirs = _flat(_plain(one.metadata)), _flat(_plain(other.metadata))
+    mine: dict[str, Any] = _flat(_plain(one.metadata))
+    theirs: dict[str, Any] = _flat(_plain(other.metadata))
     for key in sorted({*mine, *theirs}):
         if mine.get(key) != theirs.get(key) and key not in DERIVED:
             names.append(key.removeprefix("_"))

@@ -92,6 +92,12 @@ class Outbound:
                 parents.append(parent.name)
         self._once(context.name, "parents", parents, lambda: self._adopt(context, parents))
 
+    def artifact(self, run: str, artifact: Artifact, pushed: Pushed) -> None:
+        """Have one of a run's artifacts there, and its file."""
+        self._stage(artifact, pushed)
+        self._write(artifact, pushed)
+        self._service.associate(run, [artifact.name], [])
+
     def board(self, context: Context) -> Board:
         """The TensorBoard behind a run's experiment, which it gets now if it has none."""
         experiment = context.metadata["_experiment"]
