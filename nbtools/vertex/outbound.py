@@ -110,7 +110,8 @@ class Outbound:
         """The resource name of a run in its experiment's TensorBoard, made if it is not there,
         with the artifact that says so.
         """
-        if known := self._ledger.series(context.name).run:
+        known = self._ledger.series(context.name).run
+        if known and not self._force:
             return known
         board = self.board(context)
         run = board.open_run(context.metadata["_experiment"], context.display_name)
@@ -213,7 +214,7 @@ class Outbound:
     def _once(self, name: str, what: str, said: object, work: Callable[[], object]) -> None:
         """Do what is not known to have been done: joining again is the same, but a request."""
         mark = fingerprint(Context(name=name, schema_title=what, metadata={"said": said}))
-        if self._ledger.base(what, name).base != mark:
+        if self._force or self._ledger.base(what, name).base != mark:
             work()
             self._ledger.met(what, name, mark)
 

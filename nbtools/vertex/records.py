@@ -31,7 +31,7 @@ class Records:
         """
         kind, collection = type(new), COLLECTIONS[type(new)]
         known, mark = self._ledger.base(collection, new.name), fingerprint(new)
-        if known.base == mark and not known.sent:
+        if known.base == mark and not known.sent and not self._force:
             return False
         self._ledger.about_to(collection, new.name, mark)
         fresh = not known.known
@@ -40,6 +40,7 @@ class Records:
             fresh = False
             try:
                 if there is None:
+                    self._need_never_there(new, known)
                     self._service.create(new)
                 elif fingerprint(there.record) != mark:
                     self._need_ours(new, there.record, known)
@@ -56,6 +57,13 @@ class Records:
             self._ledger.met(collection, new.name, mark)
             return True
         raise StateError(f"{_words(new)} is being changed by others all the time: try again later")
+
+    def _need_never_there(self, new: Record, known: Base) -> None:
+        if known.base and not self._force:
+            raise Conflict(
+                f"{_words(new)} was deleted at {self._service.place.project} since: --force makes "
+                "it anew"
+            )
 
     def _need_ours(self, new: Record, there: Record, known: Base) -> None:
         if not self._force and fingerprint(there) not in known.known:

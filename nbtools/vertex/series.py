@@ -11,7 +11,7 @@ from nbtools.mirrors.managed import Point, batches
 from nbtools.store import Store
 from nbtools.summaries import SYSTEM
 from nbtools.vertex.boards import Board, TimeSeries, digest
-from nbtools.vertex.ledger import Known, Ledger
+from nbtools.vertex.ledger import Known, KnownSeries, Ledger
 from nbtools.vertex.records import Conflict
 
 
@@ -32,7 +32,8 @@ class SeriesPush:
 
         Raises Conflict when others have written other values.
         """
-        known = replace(self._ledger.series(context), run=run)
+        known = KnownSeries(run) if self._force else self._ledger.series(context)
+        known = replace(known, run=run)
         found = {key: self._store.series(context, key) for key in keys(self._store, context)}
         todo: dict[str, list[Point]] = {}
         for key, series in found.items():
