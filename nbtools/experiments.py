@@ -88,9 +88,10 @@ def init(
     """Say which experiment the runs of this process belong to, unless a job says so.
 
     `tags` are given to each of them. `mirrors` hear of each: "vertex", "tensorboard", "wandb",
-    or one of your own as "module:Class"; None: those of the settings. `mirror_options` holds by the mirror's name what it is made
-    with. With `strict` what cannot be written raises StoreError;
-    otherwise it is said once, work goes on, and it is written as soon as that is possible.
+    or one of your own as "module:Class"; None: those of the settings. `mirror_options` holds
+    by the mirror's name what it is made with. With `strict` what cannot be written raises
+    StoreError; otherwise it is said once, work goes on, and it is written as soon as that is
+    possible.
     """
     run_id(experiment, "x")  # refuses a name that Vertex AI would refuse
     if isinstance(tags, str):

@@ -33,7 +33,7 @@ WATCH = 5.0  #: seconds between two looks at a folder
 @click.option("--force", is_flag=True, help="Overwrite what others have changed there.")
 @click.option("--status", is_flag=True, help="Show what waits, and send nothing.")
 @click.option("--logdir", default="", metavar="FOLDER",
-              help="Send TensorBoard's event files below FOLDER to --to, as --experiment.")  # fmt: skip
+              help="Send TensorBoard's event files there to --to, as --experiment.")  # fmt: skip
 @click.option("--watch", is_flag=True, help="With --logdir: go on until Ctrl-C.")
 @click.option("--json", "json_", is_flag=True, help="Print for machines.")
 def push(
