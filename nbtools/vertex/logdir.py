@@ -82,8 +82,9 @@ class Logdir:
             board.write(run.name, batch)
         for request in self._requests(run, others):
             board.send(request)
+        count = sum(map(len, scalars.values())) + sum(map(len, others.values()))
         run.sent()
-        return sum(map(len, scalars.values())) + sum(map(len, others.values()))
+        return count
 
     def _others(self, run: _Run) -> dict[str, list[tuple[Other, Shown]]]:
         found: dict[str, list[tuple[Other, Shown]]] = {}
