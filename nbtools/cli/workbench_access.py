@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from nbtools.cli import show
-from nbtools.cli.workbench import JSON, place, send, where
+from nbtools.cli.show import JSON
+from nbtools.cli.workbench import command, place, send, where
 
 
 @click.command(short_help="Show who may open an instance's JupyterLab.")
@@ -33,7 +34,7 @@ def access(name: str, json_: bool, **options: Any) -> None:
         click.echo("  nobody else can open it, and that cannot be changed")
     else:
         click.echo(f"  whoever has {verb.ACT_AS} on that service account can open it")
-        click.echo(f"  nbtools workbench share {name} alex@example.com    # what that takes")
+        click.echo(f"  {command('share', full, 'alex@example.com')}    # what that takes")
     if not found.proxy:
         click.echo("  there is no proxy: it is reached by SSH only")
 

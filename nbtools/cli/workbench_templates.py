@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from nbtools.cli import show
-from nbtools.cli.workbench import ASYNC, DRY, JSON, place, print_request, send, where
+from nbtools.cli.show import JSON
+from nbtools.cli.workbench import ASYNC, DRY, place, print_record, print_request, send, where
 
 
 @click.group(short_help="Colab Enterprise's runtime templates.")
@@ -72,24 +73,32 @@ def list_(dry_run: bool, json_: bool, project: str, location: str, vertex: str) 
 @templates.command("show")
 @click.argument("template")
 @DRY
+@JSON
 @where
-def show_(template: str, dry_run: bool, project: str, location: str, vertex: str) -> None:
-    """Show all that there is to a template, as JSON."""
+def show_(
+    template: str, dry_run: bool, json_: bool, project: str, location: str, vertex: str
+) -> None:
+    """Show all that there is to a template."""
     from nbtools.workbench import templates as verb
 
     request = verb.act("Get", template, place(project, location, "" if dry_run else vertex))
     if dry_run:
         print_request(request)
+        return
+    found = send(request)
+    if json_:
+        show.as_json(found)
     else:
-        show.as_json(send(request))
+        print_record(found)
 
 
 @templates.command("delete")
 @click.argument("template")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @DRY
+@JSON
 @where
-def delete(template: str, yes: bool, dry_run: bool, **options: Any) -> None:
+def delete(template: str, yes: bool, dry_run: bool, json_: bool, **options: Any) -> None:
     """Delete a template. Machines that were begun of it stay."""
     from nbtools.workbench import templates as verb
 
@@ -99,6 +108,9 @@ def delete(template: str, yes: bool, dry_run: bool, **options: Any) -> None:
         print_request(request)
         return
     if not yes:
-        click.confirm(f"delete {request.fields['name']}?", abort=True)
+        click.confirm(f"delete {request.fields['name']}?", abort=True, err=True)
     send(request)
-    click.echo(f"deleted: {template}")
+    if json_:
+        show.as_json({"name": request.fields["name"]})
+    else:
+        click.echo(f"deleted: {template}")

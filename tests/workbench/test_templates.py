@@ -42,9 +42,9 @@ def test_a_spec_is_a_template_of_the_zones_region():
 @pytest.mark.parametrize(
     "said, wrong",
     [
-        ({}, "'display_name' is a required property"),
+        ({}, "^template: display_name is missing$"),
         ({"display_name": "x", "idle_shutdown": "1m"}, "must be 10 minutes to 24 hours"),
-        ({"display_name": "x", "env": {"a-b": "c"}}, "env: 'a-b' does not match"),
+        ({"display_name": "x", "env": {"a-b": "c"}}, "env: 'a-b' does not fit: a variable has"),
         ({"display_name": "x", "service_account": "a@b.org"}, "service_account"),
     ],
 )
