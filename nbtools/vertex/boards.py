@@ -56,6 +56,11 @@ class Board:
     def __init__(self, service: Service, name: str) -> None:
         self._service, self.name = service, name
 
+    @classmethod
+    def of(cls, service: Service, run: str) -> Board:
+        """The one that a run is in, by that run's resource name."""
+        return cls(service, run.partition("/experiments/")[0])
+
     def open_run(self, experiment: str, run: str, labels: Mapping[str, str] = _LABELS) -> str:
         """The resource name of that run, made if it is not there."""
         within = f"{self.name}/experiments/{experiment}"

@@ -150,7 +150,7 @@ class Inbound:
 
     def _series(self, context: str, run: str) -> None:
         """Points that are new there, of those series of a run of which something is new."""
-        board = Board(self._service, run.partition("/experiments/")[0])
+        board = Board.of(self._service, run)
         known = self._ledger.series(context)
         known = replace(known, run=run)
         others: Mapping[str, int] = {}

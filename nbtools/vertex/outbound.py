@@ -72,9 +72,8 @@ class Outbound:
         self._graph(context, pushed)
         if keys(self._store, name):
             try:
-                run = self.board_run(context)
-                sending = SeriesPush(self._store, self._ledger, self.board(context), self._force)
-                pushed.points += sending.send(name, run)
+                sending = SeriesPush(self._store, self._ledger, self._service, self._force)
+                pushed.points += sending.send(name, partial(self.board_run, context))
             except Conflict as conflict:
                 pushed.conflicts.append(str(conflict))
         return pushed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from nbtools.contents import series_keys
@@ -13,6 +14,7 @@ from nbtools.summaries import SYSTEM
 from nbtools.vertex.boards import Board, TimeSeries, digest
 from nbtools.vertex.ledger import Known, KnownSeries, Ledger
 from nbtools.vertex.records import Conflict
+from nbtools.vertex.service import Service
 
 
 def keys(store: Store, context: str) -> list[str]:
@@ -23,17 +25,17 @@ def keys(store: Store, context: str) -> list[str]:
 class SeriesPush:
     """Sends the series of one run."""
 
-    def __init__(self, store: Store, ledger: Ledger, board: Board, force: bool = False) -> None:
+    def __init__(self, store: Store, ledger: Ledger, service: Service, force: bool = False) -> None:
         """`force` overwrites what others have written there."""
-        self._store, self._ledger, self._board, self._force = store, ledger, board, force
+        self._store, self._ledger, self._service, self._force = store, ledger, service, force
 
-    def send(self, context: str, run: str) -> int:
-        """Send what is not there of a run whose resource name there is `run`; how many points.
+    def send(self, context: str, opened: Callable[[], str]) -> int:
+        """Send what is not there of a run; how many points. `opened` returns its resource name
+        there, and makes it.
 
         Raises Conflict when others have written other values.
         """
-        known = KnownSeries(run) if self._force else self._ledger.series(context)
-        known = replace(known, run=run)
+        known = KnownSeries() if self._force else self._ledger.series(context)
         found = {key: self._store.series(context, key) for key in keys(self._store, context)}
         todo: dict[str, list[Point]] = {}
         for key, series in found.items():
@@ -44,7 +46,9 @@ class SeriesPush:
                 todo[key] = _points(series, old.count)
         if not todo:
             return 0
-        there = self._board.series(run)
+        run = opened()
+        self._board = Board.of(self._service, run)
+        known, there = replace(known, run=run), self._board.series(run)
         for key in list(todo):
             if key in there and self._of_others(there[key], known.keys.get(key)):
                 todo[key] = self._missing(run, key, there[key], found[key])

@@ -68,7 +68,7 @@ def graph(store, form=lambda record: record):
             names = store.select(kind, context=context)
             found["within"] |= {(context, r.name) for r in names if r.schema_title != BOARD_RUN}
         points = {
-            key: [(step, round(time, 6), str(value)) for step, time, value in series]
+            key: [(step, round(time * 1e6), str(value)) for step, time, value in series]
             for key, series in store.points(context).items()
             if not key.startswith("system/")
         }
