@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from nbtools.delivery import deliver
-from nbtools.errors import NotFound
+from nbtools.errors import AlreadyExists, NotFound
 from nbtools.nouns import EXPERIMENT, Artifact, Context, Event, Execution, local
 from nbtools.store import Store
 from nbtools.vertex import boards
@@ -132,7 +132,7 @@ class Outbound:
         """Have a run's experiment there. It is everybody's: one that is there stays as it is."""
         name = context.metadata["_experiment"]
         with self._lock:
-            if self._ledger.base("contexts", name).base:
+            if self._ledger.base("contexts", name).base and not self._force:
                 return
             new = form(self._store.get(Context, name))
             meta = {k: v for k, v in new.metadata.items() if k != BACKING}
@@ -148,15 +148,22 @@ class Outbound:
                 self._ledger.met("contexts", name, fingerprint(there.record))
 
     def _backing(self, experiment: str) -> str:
-        there = self._service.find(Context, experiment)
-        if there is None:
-            raise NotFound(f"experiment {experiment} is gone from {self._service.place.project}")
-        if found := there.record.metadata.get(BACKING):
-            return str(found)
-        board = self._tensorboard or boards.default(self._service)
-        meta = {**there.record.metadata, BACKING: board}
-        self._service.update(replace(there.record, metadata=meta), there.etag)
-        return board
+        """The resource name of an experiment's board; that it has one is said there now."""
+        board = ""
+        while True:
+            there = self._service.find(Context, experiment)
+            if there is None:
+                place = self._service.place.project
+                raise NotFound(f"experiment {experiment} is gone from {place}: --force makes it")
+            if found := there.record.metadata.get(BACKING):
+                return str(found)
+            board = board or self._tensorboard or boards.default(self._service)
+            meta = {**there.record.metadata, BACKING: board}
+            try:
+                self._service.update(replace(there.record, metadata=meta), there.etag)
+            except AlreadyExists:
+                continue  # it has changed meanwhile, by our own request if its answer was lost
+            return board
 
     def _adopt(self, context: Context, parents: list[str]) -> None:
         for parent in parents:

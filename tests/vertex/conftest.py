@@ -11,7 +11,7 @@ from nbtools.nouns import utc_now
 from nbtools.settings import Settings
 from nbtools.store import Store
 from nbtools.vertex.calls import Calls
-from tests.vertex.remotes import LOCATION, PROJECT, TO, Remote
+from tests.vertex.remotes import LOCATION, PROJECT, TO, Remote, settled
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def log_run(name="one", experiment="digits"):
         run.log_text("note", f"of {name}")
         with nbtools.start_run(f"{name}-inner", nested=True) as inner:
             inner.log_params({"fold": 1})
+    settled()
     return run
 
 

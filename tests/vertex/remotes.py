@@ -2,10 +2,12 @@
 
 import socket
 import threading
+import time
 from collections import Counter
 
 from nbtools.emulator import catalog, handlers, rest
-from nbtools.nouns import Artifact, Context, Execution, utc_now
+from nbtools.nouns import RUN, Artifact, Context, Execution, utc_now
+from nbtools.settings import Settings
 from nbtools.store import Store
 from nbtools.vertex.form import BOARD_RUN, fingerprint
 
@@ -47,6 +49,17 @@ class Remote:
     def amend(self, kind, name, change):
         """As somebody else would."""
         return self.store.amend(kind, name, change, utc_now())
+
+
+def settled():
+    """Wait until what runs are executed with, which a thread finds out, is written."""
+    store = Store(Settings.load().store)
+    deadline = time.monotonic() + 60
+    while not all("_about" in run.metadata for run in store.select(Context, RUN)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    store.drain(utc_now())
+    store.close()
 
 
 def graph(store, form=lambda record: record):
