@@ -1,6 +1,6 @@
 """Vertex AI, as an emulator of another store stands for it, and a run with one of everything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -43,6 +43,12 @@ def log_run(name="one", experiment="digits"):
             inner.log_params({"fold": 1})
     settled()
     return run
+
+
+def theirs(context):
+    """The run's context as somebody else leaves it."""
+    params = {**context.metadata["_params"], "lr": 0.7}
+    return replace(context, metadata={**context.metadata, "_params": params})
 
 
 @dataclass

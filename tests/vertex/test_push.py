@@ -10,7 +10,7 @@ import nbtools
 from nbtools.errors import RequestError
 from nbtools.nouns import Artifact, Context, Execution, utc_now
 from nbtools.vertex.form import form
-from tests.vertex.conftest import log_run
+from tests.vertex.conftest import log_run, theirs
 from tests.vertex.remotes import TO, graph
 
 
@@ -103,11 +103,6 @@ def test_a_step_that_was_logged_again_is_replaced_there(remote, near, step):
         run.log_time_series_metrics({"loss": -1.0}, step=step)
     near.push()
     assert remote.store.points("digits-one")["loss"][step - 1][2] == -1.0
-
-
-def theirs(context):
-    params = {**context.metadata["_params"], "lr": 0.7}
-    return replace(context, metadata={**context.metadata, "_params": params})
 
 
 def test_what_others_have_changed_is_reported_and_not_overwritten(remote, near, call):
