@@ -31,7 +31,7 @@ class Calls:
         for attempt in range(self.attempts):
             try:
                 return rpc(**request, retry=None, timeout=self.timeout)
-            except Exception as error:
+            except Exception as error:  # of several packages: `passing` says which may pass
                 if attempt + 1 == self.attempts or not passing(error):
                     raise
                 self.sleep(min(LONGEST, self.pause * 2**attempt) * (0.5 + self.chance()))
