@@ -40,6 +40,7 @@ class ManagedMirror:
         self._service, self._run = service, ""
         self._ids: dict[str, str] = {}
         self._pending: dict[str, dict[int, tuple[float, float]]] = {}
+        self._last: dict[str, tuple[int, int]] = {}  #: step, and how many in their order
 
     def start(self, run: MirroredRun) -> None:
         self._run = self._service.open_run(run.experiment, run.name)
@@ -56,7 +57,15 @@ class ManagedMirror:
 
     def points(self, points: Sequence[KeyedPoint]) -> None:
         for key, step, wall_time, value in points:
+            last, count = self._last.get(key, (step - 1, 0))
+            self._last[key] = (step, count + 1) if step > last else (last, -1 << 62)
             self._pending.setdefault(key, {})[step] = (wall_time, value)
+
+    @property
+    def told(self) -> dict[str, tuple[str, int]]:
+        """By key the series' id, and how many points were sent, of those that rose all the time."""
+        last = self._last.items()
+        return {k: (self._ids[k], count) for k, (_, count) in last if count > 0}
 
     def artifact(self, path: Path, name: str, schema_title: str) -> None:
         """As params."""

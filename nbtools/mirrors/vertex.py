@@ -88,6 +88,8 @@ class VertexMirror:
 
     def end(self, state: str) -> None:
         self.flush()
+        if self._series is not None:  # so that none of it has to be read back
+            self._out.told(self._run.id, self._series.told)
         context = self._store.get(Context, self._run.id)
         here = context.metadata["_state"]
         said = {"_state": state} if state and here == ExecutionState.RUNNING else {}

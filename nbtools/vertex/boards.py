@@ -44,10 +44,10 @@ def default(service: Service) -> str:
     for board in pages:
         return str(board.name)
     board = {"display_name": "Default Tensorboard", "is_default": True}
-    made = service.call(
+    made = service.done(
         "tensorboard", "create_tensorboard", parent=service.place.parent, tensorboard=board
     )
-    return str(made.result().name)
+    return str(made.name)
 
 
 class Board:

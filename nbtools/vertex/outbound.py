@@ -126,6 +126,11 @@ class Outbound:
         self._ledger.note_series(context.name, replace(self._ledger.series(context.name), run=run))
         return run
 
+    def told(self, run: str, series: Mapping[str, tuple[str, int]]) -> None:
+        """A mirror has sent all points of a run's series: by key the id there, and how many."""
+        sending = SeriesPush(self._store, self._ledger, self._service)
+        sending.told(run, self._ledger.series(run).run, series)
+
     # -- inside -------------------------------------------------------------------------
 
     def _experiment(self, context: Context) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from nbtools.contents import series_keys
@@ -67,6 +67,15 @@ class SeriesPush:
             known = known.having(key, all_of(found[key], known.keys[key]))
         self._ledger.note_series(context, known)
         return count
+
+    def told(self, context: str, run: str, told: Mapping[str, tuple[str, int]]) -> None:
+        """A mirror has sent all points of these series: by key the id there, and how many."""
+        known = replace(self._ledger.series(context), run=run)
+        for key, (id_, count) in told.items():
+            series = self._store.series(context, key)
+            if key not in known.keys and len(series.steps) == count:
+                known = known.having(key, all_of(series, Known(id_)))
+        self._ledger.note_series(context, known)
 
     def _of_others(self, there: TimeSeries, old: Known | None) -> bool:
         """Whether points there may be others' than ours."""

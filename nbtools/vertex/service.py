@@ -6,9 +6,10 @@ Each call may be repeated. What Google's clients raise is raised as ours, see `c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Final
 
 from nbtools.cloud import Endpoint, Place, told
@@ -25,6 +26,7 @@ COLLECTIONS: Final[dict[type, str]] = {
     Artifact: "artifacts",
 }
 _FIELDS: Final = ("display_name", "description", "labels", "metadata")
+OPERATION: Final = 300.0  #: seconds that an operation may take
 #: nodes and edges that one request joins at most.
 MOST_JOINED: Final = 100
 
@@ -40,14 +42,9 @@ class There:
 class Service:
     """The metadata store of a place."""
 
-    def __init__(
-        self, place: Place, endpoint: Endpoint, calls: Calls | None = None, transport: str = "rest"
-    ) -> None:
-        """Costs nothing. `transport` is rest, which survives a fork of this process, or grpc.
-
-        Raises RequestError when the place is none.
-        """
-        self.place, self.endpoint, self.transport = place, endpoint, transport
+    def __init__(self, place: Place, endpoint: Endpoint, calls: Calls | None = None) -> None:
+        """Costs nothing. Raises RequestError when the place is none."""
+        self.place, self.endpoint = place, endpoint
         self.calls = calls or Calls()
         self.store = f"{place.parent}/metadataStores/default"
         self._schemas: set[str] = set()
@@ -55,13 +52,18 @@ class Service:
     def client(self, kind: str) -> Any:
         """A client of that class of Google's. Raises MissingDependency."""
         found = getattr(need("google.cloud.aiplatform_v1"), kind)
-        transport: Any = self.transport
-        return self.endpoint.client(found, self.place.vertex, transport)
+        return self.endpoint.client(found, self.place.vertex)  # REST: it survives a fork
 
     def call(self, client: str, rpc: str, **request: Any) -> Any:
         """The answer to one RPC of the metadata or the tensorboard client."""
         with told(self.endpoint.where(self.place.vertex)):
             return self.calls(getattr(getattr(self, client), rpc), **request)
+
+    def done(self, client: str, rpc: str, **request: Any) -> Any:
+        """What the operation that an RPC begins has made, when it is done."""
+        with told(self.endpoint.where(self.place.vertex)):
+            begun = self.calls(getattr(getattr(self, client), rpc), **request)
+            return begun.result(timeout=OPERATION)
 
     @cached_property
     def metadata(self) -> Any:
@@ -224,11 +226,9 @@ class Service:
         self._schemas.add(title)
 
     def _need_store(self) -> None:
-        try:
-            made = partial(self.call, "metadata", "create_metadata_store")
-            made(parent=self.place.parent, metadata_store={}, metadata_store_id="default").result()
-        except AlreadyExists:
-            pass  # somebody was faster
+        store: dict[str, Any] = {"parent": self.place.parent, "metadata_store": {}}
+        with suppress(AlreadyExists):  # somebody was faster
+            self.done("metadata", "create_metadata_store", **store, metadata_store_id="default")
 
 
 def _noun(kind: type) -> str:
