@@ -52,7 +52,7 @@ class Inbound:
         files of ours go there.
         """
         self._store, self._service, self._ledger, self._now = store, service, ledger, now
-        self._staging, self._force = staging, force
+        self._staging, self._force = ledger.staging(staging), force
         self.pulled = Pulled()
 
     def experiment(self, name: str) -> Pulled:

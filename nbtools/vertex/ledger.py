@@ -94,6 +94,13 @@ class Ledger:
         keys = {key: {**vars(one)} for key, one in known.keys.items()}
         self._set(f"series/{context}", {"run": known.run, "keys": keys})
 
+    def staging(self, said: str) -> str:
+        """The URI that files go below: what is said now, else where they went the last time."""
+        known = str(self._get("staging/uri").get("uri", ""))
+        if said and said != known:
+            self._set("staging/uri", {"uri": said})
+        return said or known
+
     def contexts(self) -> list[str]:
         """The contexts that have been there."""
         root = f"{self._root}/contexts"

@@ -51,11 +51,12 @@ class Outbound:
         tensorboard: str = "",
         force: bool = False,
     ) -> None:
-        """`staging` is the URI that files go below; "": they stay here. `tensorboard` is the
-        resource name of an experiment's board that has none; "": the place's default one.
+        """`staging` is the URI that files go below; "": where they went the last time, if they
+        did. `tensorboard` is the resource name of the board of an experiment that has none; "":
+        the place's default one.
         """
         self._store, self._service, self._ledger = store, service, ledger
-        self._staging, self._tensorboard, self._force = staging, tensorboard, force
+        self._staging, self._tensorboard, self._force = ledger.staging(staging), tensorboard, force
         self._records = Records(service, ledger, force)
         self._boards: dict[str, Board] = {}
         self._lock = Lock()

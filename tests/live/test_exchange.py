@@ -51,10 +51,8 @@ def test_a_run_goes_there_and_comes_back(side, tmp_path):
 
     env = {**os.environ, "NBTOOLS_STORE": str(tmp_path / "near")}
     subprocess.run([sys.executable, "-c", LOGGED, name], env=env, cwd=tmp_path, check=True)
-    words = ("push", "one", "--to", to)
-    if side.bucket:
-        words += ("--option", "staging_bucket", side.bucket)
-    sent = nbtools("near", *words)
+    staging = ("--option", "staging_bucket", side.bucket or "gs://nbtools-live")
+    sent = nbtools("near", "push", "one", "--to", to, *staging)
     assert sent.returncode == 0, sent.stdout + sent.stderr
     try:
         row, matrix, artifacts = side.program(READ, name)
@@ -62,10 +60,11 @@ def test_a_run_goes_there_and_comes_back(side, tmp_path):
         assert (row["param.lr"], row["param.layers"], row["metric.accuracy"]) == (0.5, 3, 0.75)
         assert (matrix, artifacts) == ([[1, 2], [3, 4]], ["classification-metrics", "note"])
         assert nbtools("near", "push", "--status").stdout == "nothing is left to send\n"
-        told = nbtools("far", "pull", name, "--from", to, "--json")
+        told = nbtools("far", "pull", name, "--from", to, "--json", "--files", str(tmp_path))
         assert told.returncode == 0, told.stderr
         pulled = json.loads(told.stdout)
         assert (pulled["runs"], pulled["conflicts"]) == ([f"{name}-one"], [])
+        assert [Path(path).read_text() for path in pulled["files"]] == ["hello"]
         again = json.loads(nbtools("far", "pull", name, "--from", to, "--json").stdout)
         assert (again["new"], again["changed"]) == (0, 0)
     finally:

@@ -25,6 +25,8 @@ from nbtools.vertex.form import form
 from nbtools.vertex.service import Service
 from tests.vertex.remotes import LOCATION, PROJECT, Faults, Remote, graph, settled
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 
 

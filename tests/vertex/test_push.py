@@ -175,6 +175,10 @@ def test_files_stay_here_without_a_staging_bucket_and_that_is_said(remote, near,
     near.push()  # with one, now
     (note,) = remote.store.select(Artifact, display_name="note")
     assert note.uri.startswith(near.way.staging)
+    assert call("runs", "tag", "one", "best").returncode == 0
+    assert call("push").returncode == 0  # nothing is said: where files went the last time
+    assert remote.store.get(Artifact, note.name).uri == note.uri
+    assert graph(remote.store) == local_graph(near)
 
 
 def test_status_says_what_waits_and_push_sends_it(remote, near, call):
