@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbtools.cloud import Endpoint, Place
 from nbtools.digests import digest
-from nbtools.errors import RequestError
+from nbtools.errors import RequestError, Unreachable
 from nbtools.mirror import reason
 from nbtools.nouns import RUN, Artifact, Context
 from nbtools.push import Sent
@@ -63,10 +63,17 @@ def push_runs(
         staging=way.staging, tensorboard=way.tensorboard, force=way.force,
     )  # fmt: skip
 
+    away: list[str] = []  #: why there is no way there: nobody else waits for that too
+
     def one(name: str) -> Sent:
         what = _words(store, name)
+        if away:
+            return Sent(mirror=uri(service.place), what=what, left=away[0])
         try:
             pushed = out.run(name)
+        except Unreachable as error:
+            away.append(reason(error))
+            return Sent(mirror=uri(service.place), what=what, left=reason(error))
         except Exception as error:  # noqa: BLE001 - one run's failure must not keep others waiting
             return Sent(mirror=uri(service.place), what=what, left=reason(error))
         left = "; ".join(pushed.conflicts)

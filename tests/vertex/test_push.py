@@ -207,6 +207,25 @@ def test_a_setting_mirrors_every_run(remote, store_folder, tmp_path, monkeypatch
     assert call("push", "--status").stdout == "nothing is left to send\n"
 
 
+def test_a_mirror_leaves_a_run_of_others_alone_and_says_so(remote, near, aiplatform, call):
+    aiplatform.init(experiment="digits")
+    with aiplatform.start_run("one"):
+        aiplatform.log_params({"lr": 0.5})
+    before = graph(remote.store)
+    nbtools.init("digits", mirrors=["vertex"], mirror_options={"vertex": {"to": TO}})
+    run = nbtools.start_run("one")
+    run.log_time_series_metrics({"loss": 1.0}, step=1)
+    with pytest.warns(UserWarning, match="vertex does not hear of run 'one'"):
+        run._mirroring.end("COMPLETE", timeout=2.0)
+    run._mirroring = None
+    run.end()
+    assert graph(remote.store) == before
+    done = call("push")
+    assert done.returncode == 1
+    assert "was changed at far since" in done.stdout
+    assert graph(remote.store) == before
+
+
 def test_a_dead_network_costs_the_loop_nothing_and_push_sends_it_later(
     remote, store_folder, monkeypatch, call
 ):
