@@ -16,7 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from nbtools.errors import AlreadyExists, NbtoolsError, NotFound, RequestError, StateError
+from nbtools.errors import (
+    AlreadyExists,
+    NbtoolsError,
+    NotFound,
+    RequestError,
+    StateError,
+    Unreachable,
+)
 from nbtools.settings import Settings
 
 _URI: Final = re.compile(r"vertex://([a-z0-9:.-]+)/([a-z]+-[a-z]+\d+)")
@@ -116,9 +123,9 @@ def told(where: str) -> Iterator[None]:
     except exceptions.GoogleAPICallError as error:
         raise _ours(error) from None
     except exceptions.RetryError as error:
-        raise RequestError(f"{where} does not answer: {error.cause}") from None
+        raise Unreachable(f"{where} does not answer: {error.cause}") from None
     except OSError as error:  # what REST's transport says when there is no way there
-        raise RequestError(f"{where} cannot be reached: {_reason(error)}") from None
+        raise Unreachable(f"{where} cannot be reached: {_reason(error)}") from None
     except auth.GoogleAuthError as error:
         raise RequestError(
             f"no credentials: gcloud auth application-default login ({_line(error)})"

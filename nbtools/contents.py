@@ -58,6 +58,12 @@ def records(store: Store, kind: type[Record], names: Iterable[str]) -> dict[str,
     return found
 
 
+def series_keys(store: Store, context: str) -> list[str]:
+    """The names of a run's time series."""
+    sql = "SELECT key FROM series WHERE context = ? ORDER BY key"
+    return [row["key"] for row in store._execute(sql, context)]
+
+
 def reads(store: Store) -> list[tuple[str, str, str, str]]:
     """Who has read what: execution, artifact, what that is called, and where it lies."""
     sql = (

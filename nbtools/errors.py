@@ -28,6 +28,10 @@ class StateError(RequestError):
     """The record is in a state that does not allow this; Vertex AI's FAILED_PRECONDITION."""
 
 
+class Unreachable(RequestError):
+    """There is no way to a service now: later the same request may be answered."""
+
+
 class MissingDependency(RequestError):
     """An optional package is not installed; the message holds the pip line."""
 

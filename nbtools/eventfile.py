@@ -50,6 +50,18 @@ class Damage(ValueError):
     """The file cannot be read on from here; the message says from which byte."""
 
 
+@dataclass(frozen=True)
+class Other:
+    """A value that is no scalar."""
+
+    tag: str
+    plugin: str  #: the plugin that shows it: `images`, `histograms`, …; "" where none is named
+    kind: int  #: number of the field of Summary.Value that holds it: 4 image, 5 histogram, 8 tensor
+    content: bytes  #: that message
+    step: int
+    wall_time: float  #: seconds since the epoch
+
+
 @dataclass
 class Events:
     """What event files have said, of one file or of several in their order."""
@@ -63,6 +75,8 @@ class Events:
     last: float = 0.0  #: wall time of the last event
     positions: dict[Path, int] = field(default_factory=dict)  #: the byte behind what was taken
     block: int = BLOCK  #: bytes read at once
+    kept: list[Other] | None = None  #: what is no scalar, where it is kept
+    plugin_data: dict[str, bytes] = field(default_factory=dict)  #: tag -> its plugin's own data
     #: tag -> the plugin it belongs to: said with the first value only
     _plugins: dict[str, str] = field(default_factory=dict)
     #: the bytes between an ordinary event's step and its value -> where the point goes
@@ -188,11 +202,18 @@ class Events:
                 self._remember(event, points)
         elif kind == 8 and self._plugins.get(tag, "scalars") == "scalars":
             if (number_ := tensorproto.number(content)) is None:
-                self.others["tensors"] += 1
+                self._other("tensors", Other(tag, "scalars", kind, content, step, wall_time))
             else:
                 self.scalars.setdefault(tag, []).append((step, wall_time, number_))
         elif kind:
-            self.others[_KINDS.get(kind) or self._plugins.get(tag, "tensors")] += 1
+            plugin = self._plugins.get(tag, "")
+            other = Other(tag, plugin, kind, content, step, wall_time)
+            self._other(_KINDS.get(kind) or plugin or "tensors", other)
+
+    def _other(self, word: str, other: Other) -> None:
+        self.others[word] += 1
+        if self.kept is not None:
+            self.kept.append(other)
 
     def _metadata(self, data: bytes, tag: str) -> None:
         """SummaryMetadata: which plugin a tag is for; the hparams plugin keeps its data here."""
@@ -203,6 +224,7 @@ class Events:
             name = text(plugin.get(1, b""))
             if tag:
                 self._plugins[tag] = name
+                self.plugin_data[tag] = message(plugin.get(2, b""))
             if name == "hparams":
                 self._hparams(message(plugin.get(2, b"")))
 

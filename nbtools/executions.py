@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nbtools import lineage
+from nbtools import lineage, nouns
 from nbtools.errors import NotFound, RequestError
 from nbtools.experiments import current_run
 from nbtools.nouns import FILE, JOB, PROCESS, Artifact, Execution, slug, utc_now
@@ -68,7 +68,7 @@ class OpenExecution:
         try:
             return lineage.find(self._store, str(named))
         except NotFound:
-            if lineage.local(str(named)):
+            if nouns.local(str(named)):
                 raise
             return lineage.of_uri(str(named), FILE)  # elsewhere: taken at its word
 
@@ -76,7 +76,7 @@ class OpenExecution:
         """A path is what lies there now, whatever was called so before."""
         if isinstance(named, Artifact):
             return named
-        path = lineage.local(str(named))
+        path = nouns.local(str(named))
         if path is None:
             return lineage.of_uri(str(named), FILE)
         if not path.is_file():
@@ -130,5 +130,5 @@ def start_execution(
 
 
 def _there(named: str | Path) -> bool:
-    path = lineage.local(str(named))
+    path = nouns.local(str(named))
     return path is not None and path.is_file()

@@ -58,7 +58,7 @@ class _Session:
     experiment: str = ""
     tags: tuple[str, ...] = ()
     strict: bool = False
-    mirrors: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] | None = None  #: None: the settings say
     mirror_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runs: list[OpenRun] = field(default_factory=list)  #: those that are open, the inner last
     left_job: bool = False  #: the notebook has ended the job's run by itself
@@ -81,26 +81,28 @@ def init(
     *,
     experiment_description: str = "",
     tags: Sequence[str] = (),
-    mirrors: Sequence[str] = (),
+    mirrors: Sequence[str] | None = None,
     mirror_options: Mapping[str, Mapping[str, Any]] | None = None,
     strict: bool = False,
 ) -> None:
     """Say which experiment the runs of this process belong to, unless a job says so.
 
-    `tags` are given to each of them. `mirrors` hear of each: "tensorboard", "wandb", or one
-    of your own as "module:Class"; `mirror_options` holds by the mirror's name what it is made
-    with. With `strict` what cannot be written raises StoreError;
-    otherwise it is said once, work goes on, and it is written as soon as that is possible.
+    `tags` are given to each of them. `mirrors` hear of each: "vertex", "tensorboard", "wandb",
+    or one of your own as "module:Class"; None: those of the settings. `mirror_options` holds
+    by the mirror's name what it is made with. With `strict` what cannot be written raises
+    StoreError; otherwise it is said once, work goes on, and it is written as soon as that is
+    possible.
     """
     run_id(experiment, "x")  # refuses a name that Vertex AI would refuse
     if isinstance(tags, str):
         raise RequestError(f"tags is a list of words: give [{tags!r}]")
     if isinstance(mirrors, str):
         raise RequestError(f"mirrors is a list of names: give [{mirrors!r}]")
-    for name in mirrors:
+    for name in mirrors or ():
         registry.mirror(name, (mirror_options or {}).get(name, {}))  # refused here, not later
     _session.experiment, _session.tags, _session.strict = experiment, tuple(tags), strict
-    _session.mirrors, _session.mirror_options = tuple(mirrors), mirror_options or {}
+    _session.mirrors = None if mirrors is None else tuple(mirrors)
+    _session.mirror_options = mirror_options or {}
     if experiment_description:
         store, now = _session.store(), utc_now()
         with store.write():
@@ -133,6 +135,11 @@ def start_run(
             f"run {outer.name!r} is still open: call end_run() first, or nest the new one "
             "with start_run(nested=True)"
         )
+    mirrors = _session.mirrors
+    if mirrors is None:
+        mirrors = tuple(filter(None, map(str.strip, Settings.load().mirror.split(","))))
+        for name in mirrors:
+            registry.mirror(name, _session.mirror_options.get(name, {}))  # refused before it begins
     try:
         opened = _started(run, resume, outer)
     except StoreError as error:
@@ -145,9 +152,9 @@ def start_run(
         opened.set_notes(notes)
     _session.runs.append(opened)
     opened.on_end = _forget
-    if _session.mirrors and not opened.is_guest:
+    if mirrors and not opened.is_guest:
         try:
-            opened.mirror(_session.mirrors, _session.mirror_options, partial(_at_exit, opened))
+            opened.mirror(mirrors, _session.mirror_options, partial(_at_exit, opened))
         except OSError as error:  # a mirror stops nobody
             warnings.warn(f"nothing is mirrored: {error}", RuntimeWarning, stacklevel=2)
     from nbtools.card import show

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, Any
 
-from nbtools import lineage
+from nbtools import lineage, nouns
 from nbtools.errors import NotFound, RequestError
 from nbtools.experiments import current_run
 from nbtools.nouns import DATASET, FILE, Artifact
@@ -33,7 +33,7 @@ def open_input(
     if mode not in MODES:
         raise RequestError(f"open_input opens to read: the mode is rb or r, not {mode!r}")
     text = None if mode == "rb" else encoding or "utf-8"
-    run, local = current_run(), lineage.local(str(path))
+    run, local = current_run(), nouns.local(str(path))
     try:
         if local is None:
             return _open_remote(str(path), mode, text, schema_title, run)

@@ -12,7 +12,6 @@ unless a run left it, which named it then.
 from __future__ import annotations
 
 import hashlib
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -34,7 +33,7 @@ from nbtools.nouns import (
     Event,
     Execution,
     Job,
-    place,
+    local,
     utc_now,
 )
 from nbtools.revision import Revision
@@ -43,7 +42,6 @@ from nbtools.store import Store
 
 #: how the names of notebooks that jobs execute begin.
 SOURCE = "notebook"
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 def of_file(
@@ -114,13 +112,6 @@ def of_uri(uri: str, schema_title: str, metadata: Mapping[str, Any] | None = Non
     return Artifact(
         name=name, schema_title=schema_title, display_name=display_name, uri=uri, metadata=metadata
     )
-
-
-def local(uri: str) -> Path | None:
-    """The path that a URI or path names, None when it is elsewhere than on this machine."""
-    if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
-    return None if _SCHEME.match(uri) or not uri else place(uri)
 
 
 def read(store: Store, artifact: Artifact, execution: str, now: datetime) -> None:

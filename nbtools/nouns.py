@@ -216,6 +216,7 @@ class Run:
 
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 def run_id(experiment: str, run: str) -> str:
@@ -272,6 +273,13 @@ def artifact_name(context: str, name: str) -> str:
 def place(path: str | Path) -> Path:
     """The absolute path that a person means; the `~` of nobody is a name like any other."""
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's raises for nobody
+
+
+def local(uri: str) -> Path | None:
+    """The path that a URI or path names, None when it is elsewhere than on this machine."""
+    if uri.startswith("file://"):
+        return Path(uri.removeprefix("file://"))
+    return None if _SCHEME.match(uri) or not uri else place(uri)
 
 
 def stamp(when: datetime | None) -> str | None:

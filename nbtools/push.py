@@ -30,6 +30,7 @@ class Sent:
     what: str  #: the run's name in its experiment, or the folder
     count: int = 0  #: how many entries or files were sent
     left: str = ""  #: one sentence: why some of it is left; "" when all is safe
+    notes: tuple[str, ...] = ()  #: what was not sent, and need not be
 
 
 def push(store: Store, mirror: str = "") -> Iterator[Sent]:
@@ -44,6 +45,21 @@ def push(store: Store, mirror: str = "") -> Iterator[Sent]:
     for shipment in shipments(store.folder):
         if mirror in ("", shipment.uri):
             yield _ship(shipment)
+
+
+def waiting(store: Store) -> Iterator[Sent]:
+    """What is kept for mirrors, and for URIs; nothing is sent."""
+    if store.folder is None:
+        return
+    for spool in spools(store.folder):
+        count = spool.path.stat().st_size - spool.position if spool.path.exists() else 0
+        what = "is being sent, the run is at work" if spool.written_to() else "is left"
+        left = f"{count:,} bytes of its journal: {what}"
+        yield Sent(mirror=spool.mirror, what=_name(spool.run), left=left)
+    for shipment in shipments(store.folder):
+        if count := len(list(shipment.waiting())):
+            left = f"{count} files"
+            yield Sent(mirror=shipment.uri, what=str(shipment.folder), left=left)
 
 
 def send_run(store: Store, run: Run, mirror: str, options: Mapping[str, Any]) -> Sent:

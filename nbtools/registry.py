@@ -31,6 +31,7 @@ IMPORTERS = {
 MIRRORS = {
     "tensorboard": ("nbtools.mirrors.tensorboard:TensorboardMirror", "tensorboard"),
     "wandb": ("nbtools.mirrors.wandb:WandbMirror", "wandb"),
+    "vertex": ("nbtools.mirrors.vertex:VertexMirror", "google.cloud.aiplatform_v1"),
 }
 
 #: what Google's SDK in a notebook may talk to -> what gives a program its environment for that.
@@ -80,7 +81,9 @@ def mirror(name: str, options: Mapping[str, Any]) -> Mirror:
     except ModuleNotFoundError:  # the package that it would lie in
         found = None
     if found is None:
-        raise MissingDependency(f"mirror {name!r} needs {needs}: pip install {needs}")
+        raise MissingDependency(
+            f"mirror {name!r} needs {needs}: pip install {PIP.get(needs, needs)}"
+        )
     try:
         made: Mirror = getattr(import_module(module), attribute)(**options)
     except (TypeError, AttributeError) as error:

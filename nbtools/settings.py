@@ -64,6 +64,7 @@ class Settings:
     location: str = ""  #: of Vertex AI, as us-central1; empty: the region of the zone
     zone: str = ""  #: of its machines, as us-central1-a
     staging_bucket: str = ""  #: gs://bucket/path, for what has to lie there
+    mirror: str = ""  #: mirrors of every run, `vertex` or `vertex, tensorboard`; `init` says more
     vertex: str = ""  #: http://127.0.0.1:PORT of an emulator, if this is a shell of one's
     vertex_grpc: str = ""  #: localhost:PORT of the same
     metadata_server: str = "metadata.google.internal"  #: what tells a machine who it is

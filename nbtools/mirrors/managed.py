@@ -40,9 +40,14 @@ class ManagedMirror:
         self._service, self._run = service, ""
         self._ids: dict[str, str] = {}
         self._pending: dict[str, dict[int, tuple[float, float]]] = {}
+        self._last: dict[str, tuple[int, int]] = {}  #: step, and how many in their order
 
     def start(self, run: MirroredRun) -> None:
         self._run = self._service.open_run(run.experiment, run.name)
+
+    def resume(self, run: str) -> None:
+        """In the place of `start`: the run of that resource name is there."""
+        self._run = run
 
     def params(self, values: Mapping[str, Any]) -> None:
         """A TensorBoard has no place for them; the run's context has them."""
@@ -52,7 +57,15 @@ class ManagedMirror:
 
     def points(self, points: Sequence[KeyedPoint]) -> None:
         for key, step, wall_time, value in points:
+            last, count = self._last.get(key, (step - 1, 0))
+            self._last[key] = (step, count + 1) if step > last else (last, -1 << 62)
             self._pending.setdefault(key, {})[step] = (wall_time, value)
+
+    @property
+    def told(self) -> dict[str, tuple[str, int]]:
+        """By key the series' id, and how many points were sent, of those that rose all the time."""
+        last = self._last.items()
+        return {k: (self._ids[k], count) for k, (_, count) in last if count > 0}
 
     def artifact(self, path: Path, name: str, schema_title: str) -> None:
         """As params."""
@@ -60,7 +73,11 @@ class ManagedMirror:
     def flush(self) -> bool:
         if new := [key for key in self._pending if key not in self._ids]:
             self._ids.update(self._service.open_series(self._run, new))
-        for batch in self._batches():
+        pending = {
+            self._ids[key]: [(step, *steps[step]) for step in sorted(steps)]
+            for key, steps in self._pending.items()
+        }
+        for batch in batches(pending):
             self._service.write(self._run, batch)
         self._pending.clear()
         return True
@@ -71,18 +88,19 @@ class ManagedMirror:
     def close(self) -> None:
         self.flush()
 
-    def _batches(self) -> Iterator[dict[str, list[Point]]]:
-        """All that is pending, in the order of steps, in requests of at most MAX_POINTS."""
-        batch: dict[str, list[Point]] = {}
-        room = MAX_POINTS
-        for key, steps in self._pending.items():
-            points = [(step, *steps[step]) for step in sorted(steps)]
-            while points:
-                part, points = points[:room], points[room:]
-                batch[self._ids[key]] = part
-                room -= len(part)
-                if not room:
-                    yield batch
-                    batch, room = {}, MAX_POINTS
-        if batch:
-            yield batch
+
+def batches(series: Mapping[str, Sequence[Point]]) -> Iterator[dict[str, Sequence[Point]]]:
+    """Points by id of series, in requests of at most MAX_POINTS."""
+    batch: dict[str, Sequence[Point]] = {}
+    room = MAX_POINTS
+    for id_, points in series.items():
+        done = 0
+        while done < len(points):
+            batch[id_] = part = points[done : done + room]
+            done += len(part)
+            room -= len(part)
+            if not room:
+                yield batch
+                batch, room = {}, MAX_POINTS
+    if batch:
+        yield batch

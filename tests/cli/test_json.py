@@ -60,6 +60,7 @@ runs note mine said
 runs import history
 lineage show {submitted}
 push
+pull digits
 sweep run work.ipynb lr=0.1,0.2 --objective m --direction maximize
 sweep list
 sweep status
@@ -117,7 +118,7 @@ doctor
 """
 #: what cannot go well as it is called here: its JSON is on standard output all the same, or
 #: one sentence on standard error.
-REFUSED = {"jobs cancel", "sweep cancel", "sweep resume", "workbench instances rollback"}
+REFUSED = {"pull", "jobs cancel", "sweep cancel", "sweep resume", "workbench instances rollback"}
 LINES = {"logs", "jobs watch"}  #: an object a line
 
 

@@ -18,12 +18,13 @@ from nbtools.errors import MissingDependency, RequestError
 from nbtools.journal import SUFFIX, Journal
 from nbtools.mirror import MirroredRun, MirrorWarning
 from nbtools.mirroring import Feeder, Mirroring
-from nbtools.nouns import utc_now
+from nbtools.nouns import RUN, Artifact, Context, utc_now
 from nbtools.push import push, send_run
 from nbtools.runs import close_run, find_run, open_run, run_folder
 from nbtools.spool import spools
 from nbtools.states import ExecutionState
 from nbtools.store import Store
+from tests.vertex.remotes import TO, Remote, graph
 
 HERE = "tests.contracts.mirrors_of_tests"
 ROOT = Path(__file__).parent.parent.parent
@@ -329,6 +330,37 @@ class TestManagedMirror(MirrorContract):
         requests = json.loads((tmp_path / "service.json").read_text())["requests"]
         assert max(requests) <= 5000
         assert sum(requests) == 14_000
+
+
+class TestVertexMirror(MirrorContract):
+    """In an emulator of another store, which stands for Vertex AI."""
+
+    keeps = frozenset({"points", "params", "metrics", "artifacts", "state"})
+
+    @pytest.fixture
+    def made(self, tmp_path, monkeypatch):
+        self.remote = Remote()
+        monkeypatch.setenv("NBTOOLS_VERTEX", self.remote.url)
+        yield "vertex", {"to": TO, "staging_bucket": f"file://{tmp_path}/bucket"}
+        self.remote.close()
+
+    def read(self, folder, tmp_path):
+        store = self.remote.store
+        (run,) = store.select(Context, RUN)
+        points = store.points(run.name)
+        artifacts = store.select(Artifact, "system.Model", context=run.name)
+        there = {
+            "points": {key: {s: (t, v) for s, t, v in series} for key, series in points.items()},
+            "params": run.metadata["_params"],
+            "metrics": run.metadata["_metrics"],
+            "artifacts": {a.display_name: a.path.read_text() for a in artifacts},
+            "state": run.metadata["_state"],
+        }
+        assert all(a.uri.startswith(f"file://{tmp_path}/bucket/nbtools/") for a in artifacts)
+        return there
+
+    def size(self, folder, tmp_path):
+        return graph(self.remote.store)
 
 
 class TestTensorboardMirror(MirrorContract):
