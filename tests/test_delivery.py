@@ -181,8 +181,8 @@ def test_what_a_remote_refuses_is_one_sentence_and_what_is_there_is_whole(error,
 
 
 def test_a_package_that_is_missing_is_named_with_its_pip_line(files):
-    with pytest.raises(MissingDependency, match="gs://bucket/to needs gcsfs: pip install gcsfs"):
-        deliver(files, "gs://bucket/to")
+    with pytest.raises(MissingDependency, match="s3://bucket/to needs s3fs: pip install s3fs"):
+        deliver(files, "s3://bucket/to")
     with pytest.raises(MissingDependency, match="needs paramiko: pip install paramiko"):
         deliver(files, "sftp://host/to")
     with pytest.raises(RequestError, match="give a URI that fsspec knows"):

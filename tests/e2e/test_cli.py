@@ -227,9 +227,9 @@ def test_fetch_takes_uris_and_leaves_out_what_leads_elsewhere(call, make_noteboo
     assert sorted(p.name for p in (tmp_path / "got").iterdir()) == [
         "note.txt", "work.html", "work.ipynb",
     ]  # fmt: skip
-    missing = call("outputs", "fetch", "last", "--to", "gs://bucket/path")
+    missing = call("outputs", "fetch", "last", "--to", "s3://bucket/path")
     assert missing.returncode == 2
-    assert "pip install gcsfs" in missing.stderr
+    assert "pip install s3fs" in missing.stderr
 
 
 def test_paths_that_a_notebook_s_metadata_record_are_not_gone_by(call, make_notebook, tmp_path):
