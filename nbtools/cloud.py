@@ -22,7 +22,7 @@ from nbtools.errors import (
     NotFound,
     RequestError,
     StateError,
-    Unreachable,
+    Unavailable,
 )
 from nbtools.settings import Settings
 
@@ -123,9 +123,9 @@ def told(where: str) -> Iterator[None]:
     except exceptions.GoogleAPICallError as error:
         raise _ours(error) from None
     except exceptions.RetryError as error:
-        raise Unreachable(f"{where} does not answer: {error.cause}") from None
+        raise Unavailable(f"{where} does not answer: {error.cause}") from None
     except OSError as error:  # what REST's transport says when there is no way there
-        raise Unreachable(f"{where} cannot be reached: {_reason(error)}") from None
+        raise Unavailable(f"{where} cannot be reached: {_reason(error)}") from None
     except auth.GoogleAuthError as error:
         raise RequestError(
             f"no credentials: gcloud auth application-default login ({_line(error)})"

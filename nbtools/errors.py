@@ -28,7 +28,7 @@ class StateError(RequestError):
     """The record is in a state that does not allow this; Vertex AI's FAILED_PRECONDITION."""
 
 
-class Unreachable(RequestError):
+class Unavailable(RequestError):
     """There is no way to a service now: later the same request may be answered."""
 
 

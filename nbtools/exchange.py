@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbtools.cloud import Endpoint, Place
 from nbtools.digests import digest
-from nbtools.errors import RequestError, Unreachable
+from nbtools.errors import RequestError, Unavailable
 from nbtools.mirror import reason
 from nbtools.nouns import RUN, Artifact, Context
 from nbtools.push import Sent
@@ -71,7 +71,7 @@ def push_runs(
             return Sent(mirror=uri(service.place), what=what, left=away[0])
         try:
             pushed = out.run(name)
-        except Unreachable as error:
+        except Unavailable as error:
             away.append(reason(error))
             return Sent(mirror=uri(service.place), what=what, left=reason(error))
         except Exception as error:  # noqa: BLE001 - one run's failure must not keep others waiting
