@@ -35,7 +35,7 @@ MIRRORS = {
 #: import name -> what to give pip.
 PIP = {
     "pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec", "optuna": "'optuna>=4'",
-    "prometheus_client": "prometheus-client",
+    "prometheus_client": "prometheus-client", "anywidget": "'nbtools-workflow[ui]'",
 }  # fmt: skip
 
 
