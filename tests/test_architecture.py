@@ -43,7 +43,7 @@ LAYERS = [
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
     },
-    {"git", "differences", "differences_page", "emulator"},
+    {"git", "differences", "differences_page", "emulator", "ui", "widgets"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -58,6 +58,7 @@ THIRD_PARTY_AT_TOP = {
     "rehearsal": {"nbformat", "jupyter_client"},
     "kernels": {"jupyter_client", "traitlets"},
     "cli": {"click"},
+    "widgets": {"anywidget", "traitlets"},
     "run_writer": {"torch"},
 }
 
@@ -114,6 +115,10 @@ def test_nothing_but_its_command_imports_the_emulator():
     found = {path.name for path in SOURCES for m in imports(path) if m.startswith("nbtools.emul")}
     inside = {path.name for path in (PACKAGE / "emulator").rglob("*.py")}
     assert found - inside <= {"emulator.py"}
+
+
+def test_widgets_are_imported_when_one_is_shown():
+    assert third_party(loaded_by("import nbtools; nbtools.ui.run")) == set()
 
 
 def test_every_module_has_a_layer():

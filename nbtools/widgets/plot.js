@@ -157,7 +157,6 @@ function plot(name, options) {
     else draw();
   });
   canvas.addEventListener("dblclick", () => turn(null));
-  keep(canvas);
   canvas.addEventListener("keydown", (event) => {
     const [low, high] = scale.x, apart = high - low, middle = at === null ? (low + high) / 2 : at;
     if (event.key === "Escape") turn(null);

@@ -32,7 +32,7 @@ def _fits(value: object, kind: str) -> bool:
         return isinstance(value, bool)
     if kind == NUMBER:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and abs(value) <= 1e300 and math.isfinite(value)  # type: ignore[arg-type,operator]
+        return number and abs(value) <= 1e300 and math.isfinite(value)  # type: ignore[arg-type]
     if kind == TEXTS:
         return (
             isinstance(value, list)

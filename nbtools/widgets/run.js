@@ -7,8 +7,8 @@ function render({ model, el }) {
   const marks = make("p", { class: "nbl-tags" }), ends = make("span", {});
   const params = make("div", {}), metrics = make("div", {});
   const charts = make("div", { class: "nbl-charts" }), plots = new Map();
-  const tag = keep(make("input", { placeholder: "tag", "aria-label": "new tag", size: "10" }));
-  const note = keep(make("textarea", { rows: "2", "aria-label": "note", placeholder: "note" }));
+  const tag = make("input", { placeholder: "tag", "aria-label": "new tag", size: "10" });
+  const note = make("textarea", { rows: "2", "aria-label": "note", placeholder: "note" });
   const add = (event) => {
     event.preventDefault();
     if (tag.value.trim()) ask("tag", { tags: [tag.value.trim()] }).then((ok) => ok && (tag.value = ""));

@@ -127,7 +127,9 @@ class RunView(View):
     def picture(self) -> Markup:
         """Its params, metrics and curves."""
         run, store = self.run, self._jobs.store
-        parts: list[str] = [still.paragraph(f"state {run.state}{': ' * bool(run.error)}{run.error}")]
+        parts: list[str] = [
+            still.paragraph(f"state {run.state}{': ' * bool(run.error)}{run.error}")
+        ]
         if run.tags:
             parts.append(still.paragraph(f"tags {', '.join(run.tags)}"))
         if run.notes:
@@ -147,7 +149,11 @@ class RunView(View):
         """End it, or cancel its job."""
         run = self.run
         if state not in self._ends(run):
-            how = "only the process that began it can end it" if run.state in GOING else "it has ended"
+            how = (
+                "only the process that began it can end it"
+                if run.state in GOING
+                else "it has ended"
+            )
             raise StateError(f"run {run.name!r} cannot be made {state} from here: {how}")
         if run.job:
             self._jobs.cancel(run.job)

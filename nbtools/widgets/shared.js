@@ -22,7 +22,8 @@ function make(name, attributes, ...inner) {
 function frame(model, el, name) {
   const status = make("p", { class: "nbl-status", role: "status", "aria-live": "polite" });
   const body = make("div", { class: "nbl-body" });
-  const root = make("section", { class: "nbl nbl-live", "aria-label": name }, body, status);
+  const root = keep(
+    make("section", { class: "nbl nbl-live", "aria-label": name }, body, status));
   el.append(root);
   const waiting = new Map();
   const own = Math.random().toString(36).slice(2, 10);
@@ -48,7 +49,7 @@ function frame(model, el, name) {
   return { root, body, say, ask, end: () => model.off("msg:custom", heard) };
 }
 
-// JupyterLab takes these keys for itself where a field in an output has the focus.
+// JupyterLab takes keys for itself that are pressed in an output.
 function keep(element) {
   for (const kind of ["keydown", "keyup", "keypress"]) {
     element.addEventListener(kind, (event) => event.stopPropagation());
@@ -193,4 +194,14 @@ function grid(columns, options) {
       draw();
     },
   };
+}
+
+// One line about a job: its state, how far it is, and what it said last.
+function working(job) {
+  return make("p", { class: "nbl-row", "data-job": job.job },
+    make("span", { class: "nbl-state", "data-state": job.state }, job.state),
+    make("code", {}, job.job),
+    make("progress", { value: job.cell, max: job.cells || 1, "aria-label": "cells" }),
+    `cell ${job.cell} of ${job.cells} · ${lasting(job.seconds)}`,
+    make("small", {}, job.error || job.text));
 }

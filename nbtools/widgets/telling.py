@@ -46,7 +46,9 @@ def curve(series: Series, limit: int, low: float = -math.inf, high: float = math
 class Curve:
     """What is drawn of a series, and of how much that is the picture."""
 
-    def __init__(self, whole: Sequence[tuple[int, float]], drawn: Sequence[tuple[int, float]]):
+    def __init__(
+        self, whole: Sequence[tuple[int, float]], drawn: Sequence[tuple[int, float]]
+    ) -> None:
         self.count, self.drawn = len(whole), drawn
         self.gaps = sum(not math.isfinite(value) for _, value in whole)
 
@@ -54,7 +56,10 @@ class Curve:
     def packed(self) -> dict[str, bytes]:
         """Steps and values, 64 bit floating point each, in this machine's order of bytes."""
         steps = array("d", [step for step, _ in self.drawn])
-        return {"steps": steps.tobytes(), "values": array("d", [v for _, v in self.drawn]).tobytes()}
+        return {
+            "steps": steps.tobytes(),
+            "values": array("d", [v for _, v in self.drawn]).tobytes(),
+        }
 
     @property
     def about(self) -> dict[str, Any]:

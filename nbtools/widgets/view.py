@@ -40,7 +40,7 @@ def style() -> str:
     return (files("nbtools.widgets") / "style.css").read_text(encoding="utf-8")
 
 
-class View(anywidget.AnyWidget):  # type: ignore[misc]
+class View(anywidget.AnyWidget):
     """A live view. What its page sets is not heeded, what it asks is checked."""
 
     #: question -> the kinds of its arguments; the method of that name with `ask_` answers.
@@ -52,6 +52,11 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.on_msg(self._answer)
+        # ipykernel 7.4 has a page's messages wait for whoever wrote last to it, which is a cell
+        # at work; the page itself names a subshell, in which they are heard at once. Others
+        # know nothing of this, and it does nothing.
+        if self.comm is not None:
+            self.comm._reply_subshell_for = lambda _data, subshell: subshell
         self._displays: list[Any] = []
         self._shown, self._pictured = "", 0.0
         self._lock = threading.Lock()
@@ -128,7 +133,9 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]
             try:
                 if not self.over:
                     self.refresh(still=time.monotonic() - self._pictured > PICTURE)
-            except NbtoolsError as error:  # a full disk, or a store moved away: said, and tried again
+            except (
+                NbtoolsError
+            ) as error:  # a full disk, or a store moved away: said, and tried again
                 self.told = {**self.told, "problem": str(error)}
             pause = max(PACE, (time.thread_time() - begin) / SHARE)
 

@@ -26,8 +26,8 @@ def until(said, wanted, seconds=60):
 class Lab:
     """JupyterLab on a folder of its own, and notebooks opened in it."""
 
-    def __init__(self, folder, url, browser):
-        self.folder, self.url = folder, url
+    def __init__(self, folder, env, url, browser):
+        self.folder, self.env, self.url = folder, env, url
         self.store = folder / "store"
         context = browser.new_context(viewport={"width": 1280, "height": 1500})
         self.page = context.new_page()
@@ -35,7 +35,9 @@ class Lab:
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         # What a text that was taken for a script would call.
-        self.page.add_init_script("window.hacked = 0; window.alert = () => { window.hacked += 1; };")
+        self.page.add_init_script(
+            "window.hacked = 0; window.alert = () => { window.hacked += 1; };"
+        )
 
     def open(self, name, *cells):
         """A new notebook of these cells, open, with its kernel there."""
@@ -74,7 +76,11 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def browser():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     assert found, "the tests of widgets need Chromium: apt-get install chromium"
     from playwright.sync_api import sync_playwright
 
@@ -117,7 +123,7 @@ def lab(tmp_path_factory, browser):
     with (folder / "lab.log").open("w") as log:
         process = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log)
     try:
-        yield Lab(folder, until("JupyterLab answers", lambda: answering(process, home)), browser)
+        yield Lab(folder, env, until("JupyterLab answers", lambda: answering(process, home)), browser)
     finally:
         process.terminate()
         process.wait(20)
