@@ -89,7 +89,8 @@ def _node(node: Node, box: Box, number: int) -> str:
     marks = f"{look(node)} start" if node.start else look(node)
     return (
         f'<g class="{marks}" data-node="{number}"><title>{_text(node.said)}</title>'
-        f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{height:g}" rx="{corner:g}"/>{lines}</g>'
+        f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{height:g}" rx="{corner:g}"/>'
+        f"{lines}</g>"
     )
 
 

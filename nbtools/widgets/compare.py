@@ -61,7 +61,7 @@ class CompareView(View):
         keys = [(run.experiment, run.name) for run in chosen]
         there = list(zip(whole["experiment_name"], whole["run_name"], strict=True))
         rows = whole.iloc[[there.index(key) for key in keys if key in there]]
-        made: pd.DataFrame = rows.dropna(axis="columns", how="all").reset_index(drop=True)
+        made: pd.DataFrame = rows.reset_index(drop=True)
         return made
 
     def look(self) -> None:
@@ -71,6 +71,8 @@ class CompareView(View):
         self._runs, self._ends = {run.id: run for run in found}, ends
         rows = [columns.row(run, ends) for run in found]
         names = [n for n in columns.names(rows) if n.startswith((PARAM, METRIC, SERIES))]
+        params = [n for n in names if n.startswith(PARAM)]
+        metrics = [n for n in names if n not in params]
         many = len({run.experiment for run in found}) > 1
         own = [*["experiment"] * many, "run", "state", "begun", "tags"]
         self._selected = [name for name in self._selected if name in self._runs]
@@ -84,8 +86,8 @@ class CompareView(View):
                     ", ".join(run.tags), *(told(row.get(name)) for name in names)]}
                 for i, (run, row) in enumerate(zip(found, rows, strict=True))
             ],
-            "params": [n.removeprefix(PARAM) for n in names if n.startswith(PARAM)],
-            "metrics": [n for n in names if n.startswith((METRIC, SERIES))],
+            "params": [n.removeprefix(PARAM) for n in _telling(params, rows)],
+            "metrics": _telling(metrics, rows),
             "series": [n.removeprefix(SERIES) for n in names if n.startswith(SERIES)],
         }  # fmt: skip
 
@@ -200,3 +202,9 @@ class CompareView(View):
 
 def _begun(run: Run) -> str:
     return f"{run.create_time:%Y-%m-%d %H:%M:%S}" if run.create_time else ""
+
+
+def _telling(names: Sequence[str], rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """The names by how many runs have them, those that runs differ in first."""
+    found = {name: [repr(row[name]) for row in rows if name in row] for name in names}
+    return sorted(names, key=lambda n: (len(set(found[n])) < 2, -len(found[n])))

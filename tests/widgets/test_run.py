@@ -74,7 +74,9 @@ def test_a_training_notebook_from_its_first_curve_to_its_saved_picture(lab):
 
     saved = lab.saved("train.ipynb")
     outputs = [o for cell in saved.cells for o in cell.outputs]
-    assert not [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    assert not [
+        o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})
+    ]
     lab.shutdown()
     lab.reopen("train.ipynb")
     page.wait_for_selector(".nbl-still img, .jp-RenderedHTML img[alt^=loss]")
