@@ -125,7 +125,11 @@ def started(folder, browser):
         )
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # asked while it was about to begin: it does not hear
+            process.kill()
+            process.wait()
 
 
 def answering(process, home):
