@@ -80,7 +80,7 @@ def main() -> None:
         with started(folder, browser) as lab:
             (folder / "sweep.py").write_text(SWEEP)
             subprocess.run([sys.executable, "sweep.py"], cwd=folder, env=lab.env, check=True)
-            lab.page.set_viewport_size({"width": 1100, "height": 1700})
+            lab.page.set_viewport_size({"width": 1100, "height": 2400})
             lab.open("train.ipynb", TRAIN)
             lab.run_all(wait=False)
             lab.page.wait_for_selector("text=trained")
@@ -89,7 +89,7 @@ def main() -> None:
             shoot(lab, "run-dark", dark=True)
             lab.open("compare.ipynb", "import nbtools\nnbtools.ui.compare('digits')")
             lab.run_all()
-            for tick in (1, 3, 6):
+            for tick in (3, 6, 9):
                 lab.page.locator("[data-row] input").nth(tick).check()
             lab.page.wait_for_selector(".nbl details th >> text=param.lr")
             shoot(lab, "compare")

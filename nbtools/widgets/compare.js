@@ -53,11 +53,22 @@ function render({ model, el }) {
       }
     }
     chosen();
-  }
-  function chosen() {  // curves and pictures are of the runs that are chosen, of all where none is
-    for (const [key, made] of plots) curve(key, made);
     drawings();
+  }
+  function chosen() {  // curves are of the runs that are chosen, of all where none is
+    for (const [key, made] of plots) curve(key, made);
+    mark();
     differences();
+  }
+  function mark() {  // pictures are of all runs, with those that stand out that are chosen
+    const all = told().runs;
+    for (const place of [across, spread]) {
+      place.classList.toggle("some", runs().length > 0);
+      for (const one of place.querySelectorAll("[data-run]")) {
+        const run = all[Number(one.getAttribute("data-run"))];
+        one.classList.toggle("on", Boolean(run) && table.state.chosen.has(run.id));
+      }
+    }
   }
   async function curve(key, made) {
     const range = made.range || [-1e300, 1e300];
@@ -74,8 +85,8 @@ function render({ model, el }) {
   async function drawings() {
     if (!pick.metric) return;
     const [first, second] = await Promise.all([
-      ask("parallel", { metric: pick.metric, runs: runs() }),
-      pick.param ? ask("scatter", { param: pick.param, metric: pick.metric, runs: runs() }) : null,
+      ask("parallel", { metric: pick.metric }),
+      pick.param ? ask("scatter", { param: pick.param, metric: pick.metric }) : null,
     ]);
     if (first) put(across, first.svg, "These runs do not differ in any param.");
     if (second) put(spread, second.svg, "No run here has a finite number for this.");
@@ -86,7 +97,6 @@ function render({ model, el }) {
     for (const one of drawn.querySelectorAll("[data-run]")) {
       const run = all[Number(one.getAttribute("data-run"))];
       if (!run) continue;
-      one.classList.toggle("on", table.state.chosen.has(run.id) && runs().length < all.length);
       one.addEventListener("click", () => {
         const row = [...table.element.querySelectorAll("[data-row]")]
           .find((line) => line.dataset.row === run.id);
@@ -95,6 +105,7 @@ function render({ model, el }) {
       });
     }
     place.replaceChildren(make("div", { class: "nbl-drawn" }, drawn));
+    mark();
   }
   async function differences() {
     if (runs().length < 2) {

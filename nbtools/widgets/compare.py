@@ -37,8 +37,8 @@ class CompareView(View):
     ASKED: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "filter": {"text": TEXT},
         "curves": {"key": TEXT, "runs": TEXTS, "low": NUMBER, "high": NUMBER},
-        "parallel": {"metric": TEXT, "runs": TEXTS},
-        "scatter": {"param": TEXT, "metric": TEXT, "runs": TEXTS},
+        "parallel": {"metric": TEXT},
+        "scatter": {"param": TEXT, "metric": TEXT},
         "best": {"metric": TEXT, "direction": TEXT},
         "differences": {"runs": TEXTS},
         "select": {"runs": TEXTS},
@@ -112,7 +112,7 @@ class CompareView(View):
             parts += [still.paragraph(said), still.picture(curves.chart(key, lines), said)]
         if self.told["metrics"] and (drawn := self._parallel(self.told["metrics"][0], runs)):
             said = f"params against {self.told['metrics'][0]}"
-            parts += [still.paragraph(said), still.picture(drawn, said, 760)]
+            parts += [still.paragraph(said), still.picture(drawn, said)]
         return still.still(self._title(), *parts)
 
     def _title(self) -> str:
@@ -166,19 +166,19 @@ class CompareView(View):
         buffers = [packed for _, one in found for packed in one.packed.values()]
         return {"lines": about, "left_out": left_out}, buffers
 
-    def ask_parallel(self, metric: str, runs: list[str]) -> Reply:
+    def ask_parallel(self, metric: str) -> Reply:
         """Parallel coordinates of the params that differ, the metric last."""
-        drawn = self._parallel(metric, self._chosen(runs))
+        drawn = self._parallel(metric, [*self._runs.values()])
         return {"svg": still.svg(drawn) if drawn else ""}, []
 
-    def ask_scatter(self, param: str, metric: str, runs: list[str]) -> Reply:
+    def ask_scatter(self, param: str, metric: str) -> Reply:
         """A dot a run: a param against a metric."""
         if param not in self.told["params"]:
             raise RequestError(f"no run here has a param {param!r}")
         places = {name: i for i, name in enumerate(self._runs)}
         dots = [
             scatter.Dot(places[r.id], r.name, colour(places[r.id]), r.params.get(param), value)
-            for r, value in self._values(metric, self._chosen(runs))
+            for r, value in self._values(metric, [*self._runs.values()])
         ]
         return {"svg": still.svg(scatter.chart(param, metric, dots)) if dots else ""}, []
 

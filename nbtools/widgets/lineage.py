@@ -49,7 +49,7 @@ class LineageView(View):
         said = f"lineage of {self._name}: {len(self.graph)} nodes"
         return still.still(
             said,
-            still.picture(picture.svg(self.graph), said, 900),
+            still.picture(picture.svg(self.graph), said),
             still.table(("event", "artifact", "execution"), rows),
         )
 

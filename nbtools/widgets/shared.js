@@ -124,7 +124,10 @@ function drawing(text) {
     return to;
   };
   const found = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-  return found.localName === "svg" ? copy(found) : make("p", {}, "This cannot be drawn.");
+  if (found.localName !== "svg") return make("p", {}, "This cannot be drawn.");
+  const drawn = copy(found), room = drawn.viewBox.baseVal;
+  if (room && !drawn.hasAttribute("width")) drawn.style.maxWidth = `${room.width * 1.15}px`;
+  return drawn;
 }
 
 // A table whose columns sort by click or Enter, and whose rows are chosen by click or space.

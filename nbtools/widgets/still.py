@@ -6,6 +6,7 @@ can run and which also those show who strip SVG from a notebook's output.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -24,10 +25,17 @@ _STYLE: Final = Markup(
 )
 
 
+# JupyterLab's error about a view that is no longer there is not worth a line above what stays.
+_ALONE: Final = Markup(
+    "<style>.jp-OutputArea-child:has(.jupyter-widgets):not(:has(.nbl-live))"
+    ":has(+ .jp-OutputArea-child .nbl-still){display:none}</style>"
+)
+
+
 def still(title: str, *parts: str) -> Markup:
     """All of it; parts that are no markup are text."""
     head = element("p", {}, element("b", {}, title))
-    return element("div", {"class": "nbl-still"}, head, *parts)
+    return element("div", {"class": "nbl-still"}, _ALONE, head, *parts)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> Markup:
@@ -52,14 +60,15 @@ def named(groups: Mapping[str, Mapping[str, Any]]) -> Markup:
     return table(("", "", ""), rows)
 
 
-def picture(figure: str, alt: str, width: int = 640) -> Markup:
-    """The SVG of a figure as an image; `alt` says what it shows."""
+def picture(figure: str, alt: str) -> Markup:
+    """The SVG of a figure as an image, as large as it was drawn; `alt` says what it shows."""
     drawn = svg(figure)
+    width = re.search(r'viewBox="0 0 (\d+)', drawn)
     at = drawn.index(">") + 1
     style = Markup("") if "<style>" in drawn else _STYLE
     whole = (drawn[:at] + style + drawn[at:]).encode()
     source = f"data:image/svg+xml;base64,{b64encode(whole).decode()}"
-    return element("img", {"src": source, "alt": alt, "width": width})
+    return element("img", {"src": source, "alt": alt, "width": width and width[1]})
 
 
 def svg(figure: str) -> str:

@@ -143,6 +143,7 @@ def test_what_is_live_when_the_kernel_dies_leaves_its_picture(lab):
     lab.shutdown()
     lab.reopen("alive.ipynb")
     page.wait_for_selector(".jp-RenderedHTML >> text=1 runs of experiment digits")
+    assert not page.is_visible("text=Error displaying widget")
     exported(lab, "alive.ipynb")
     assert "1 runs of experiment digits" in (lab.folder / "alive.html").read_text()
     assert lab.errors == []
