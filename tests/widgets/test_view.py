@@ -157,6 +157,24 @@ def test_selected_runs_come_back_as_a_frame(run):
     assert view.filter == ""
 
 
+@pytest.mark.slow
+def test_in_a_job_where_nobody_looks_the_picture_is_all_there_is(store_folder, make_notebook):
+    path = make_notebook(
+        "train.ipynb",
+        "import nbtools\nnbtools.log_params({'rate': lr})\nview = nbtools.ui.run()",
+        "for step in range(50):\n"
+        f"    nbtools.log_time_series_metrics({{'loss': 1 / (step + 1), {EVIL!r}: 1.0}}, step)",
+    )
+    job = nbtools.run(path)
+    executed = job.outputs.notebook.read_text()
+    assert "widget-view" not in executed
+    assert "loss: 50 points, the last 0.02" in executed
+    assert "data:image/svg+xml;base64," in executed
+    report = job.outputs.report.read_text()
+    assert "loss: 50 points" in report
+    assert EVIL not in report
+
+
 def test_a_missing_package_is_named(store_folder, monkeypatch):
     import sys
 
