@@ -47,9 +47,9 @@ class JobsView(View):
         self._jobs = Jobs.open()
         self._monitor, self._schedules = Monitor(self._jobs), Schedules(self._jobs)
 
-    def show(self, *, live: bool = True) -> JobsView:
+    def show(self) -> JobsView:
         """Display it, and look again and again."""
-        super().show(live=live)
+        super().show()
         self.follow()
         return self
 

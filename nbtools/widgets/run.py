@@ -65,12 +65,9 @@ class RunView(View):
         self._version: object = None
         self._follows = self._ended = False
 
-    def show(self, *, live: bool = True) -> RunView:
-        """Display it, and follow the run until it ends. In a job, where nobody looks, only
-        what stays.
-        """
-        live = live and not (self._opened and self._opened.of_job)
-        super().show(live=live)
+    def show(self) -> RunView:
+        """Display it, and follow the run until it ends."""
+        super().show()
         self._follows = self.run.state in GOING
         if self._follows:
             self.follow()

@@ -13,6 +13,7 @@ import traitlets
 
 from nbtools.about import shell
 from nbtools.errors import NbtoolsError
+from nbtools.experiments import current_run
 from nbtools.widgets.question import checked
 
 if TYPE_CHECKING:
@@ -52,15 +53,13 @@ class View(anywidget.AnyWidget):
     def __init__(self) -> None:
         super().__init__()
         self.on_msg(self._answer)
-        # ipykernel 7.4 has a page's messages wait for whoever wrote last to it, which is a cell
-        # at work; the page itself names a subshell, in which they are heard at once. Others
-        # know nothing of this, and it does nothing.
-        if self.comm is not None:
-            self.comm._reply_subshell_for = lambda _data, subshell: subshell
         self._displays: list[Any] = []
         self._shown, self._pictured = "", 0.0
         self._lock = threading.Lock()
         self.over = False  #: nothing will change any more
+
+    def open(self) -> None:
+        """Nothing yet: where no page will look, none is spoken to, and nothing kept of it."""
 
     # -- for each view to say ---------------------------------------------------------
 
@@ -73,21 +72,33 @@ class View(anywidget.AnyWidget):
 
     # -- shown ------------------------------------------------------------------------
 
-    def show(self, *, live: bool = True) -> Self:
+    def show(self) -> Self:
         """Display it, and below it what stays; the page hides that as long as it is live.
 
-        Not `live`: only that, as for a notebook that no one looks at.
+        In a job, where nobody looks, only that.
         """
         from IPython.display import display
 
+        run = current_run()
+        live = run is None or not run.of_job
         self.look()
         self._shown = self.picture()
-        page = {_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
-        bundles: list[dict[str, Any]] = [{**page, "text/plain": ""}] if live else []
-        bundles.append(_html(self._shown))
+        bundles = [_html(self._shown)]
+        if live:
+            self._open()
+            page = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+            bundles.insert(0, {_VIEW: page, "text/plain": ""})
         if shell() is not None:
             self._displays = [display(b, raw=True, display_id=True) for b in bundles]
         return self
+
+    def _open(self) -> None:
+        super().open()
+        # ipykernel 7.4 has a page's messages wait for whoever wrote last to it, which is a cell
+        # at work; the page itself names a subshell, in which they are heard at once. Others
+        # know nothing of this, and it does nothing.
+        if self.comm is not None:
+            self.comm._reply_subshell_for = lambda _data, subshell: subshell
 
     def _ipython_display_(self) -> None:
         """Shown already: as the last value of a cell it is not shown a second time."""
