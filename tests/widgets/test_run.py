@@ -56,13 +56,14 @@ def test_a_training_notebook_from_its_first_curve_to_its_saved_picture(lab):
     page.press("[aria-label=note]", "Tab")
     page.wait_for_selector("text=The note is kept.")
     canvas = page.locator("[data-series=loss] canvas")
+    whole = points(page)
     canvas.focus()
     page.keyboard.press("+")
     page.keyboard.press("+")
     page.wait_for_function(  # a quarter of the steps, and nothing left out of it for want of room
         "all => { const said = document.querySelector('[data-series=loss] figcaption').innerText;"
         " return Number(said.match(/(\\d+) points/)[1]) < all / 2 }",
-        arg=points(page),
+        arg=whole,
     )
     page.keyboard.press("Escape")
 
