@@ -12,8 +12,8 @@ from nbtools.figures.scale import FARTHEST, labels, spanning
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 40
 #: words on the lower axis; what comes after lies on one place.
-MOST_WORDS: Final = 12
-WIDEST: Final = 14  #: characters of such a word
+MOST_WORDS: Final = 8
+WIDEST: Final = 11  #: characters of such a word
 
 
 @dataclass(frozen=True)

@@ -172,13 +172,14 @@ class CompareView(View):
         return {"svg": still.svg(drawn) if drawn else ""}, []
 
     def ask_scatter(self, param: str, metric: str) -> Reply:
-        """A dot a run: a param against a metric."""
+        """A dot for each run that has both: a param against a metric."""
         if param not in self.told["params"]:
             raise RequestError(f"no run here has a param {param!r}")
         places = {name: i for i, name in enumerate(self._runs)}
         dots = [
             scatter.Dot(places[r.id], r.name, colour(places[r.id]), r.params.get(param), value)
             for r, value in self._values(metric, [*self._runs.values()])
+            if param in r.params
         ]
         return {"svg": still.svg(scatter.chart(param, metric, dots)) if dots else ""}, []
 
