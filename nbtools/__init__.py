@@ -128,8 +128,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    if name == "lineage":  # a module that is used as one: nbtools.lineage.upstream(...)
-        return import_module("nbtools.lineage")
+    if name in ("lineage", "ui"):  # modules that are used as such: nbtools.ui.run()
+        return import_module(f"nbtools.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'nbtools' has no attribute {name!r}")
     value = getattr(import_module(f"nbtools.{_WHERE[name]}"), name)

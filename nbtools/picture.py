@@ -40,6 +40,7 @@ Box = tuple[float, float, float]  #: x, y of the upper left corner, height
 def svg(graph: Graph) -> str:
     """The picture, from left to right. A thousand nodes take well under a second."""
     drawn = {node.key: node for node in nodes(graph)}
+    numbers = {key: number for number, key in enumerate(drawn)}
     ways = edges(graph)
     columns = layers(list(drawn), ways)
     boxes, width, height = _boxes([[drawn[key] for key in column] for column in columns])
@@ -53,7 +54,7 @@ def svg(graph: Graph) -> str:
         '<defs><marker id="nbl-tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto"><path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>',
         *(_way(way, boxes) for way in ways),
-        *(_node(drawn[key], box) for key, box in boxes.items()),
+        *(_node(drawn[key], box, numbers[key]) for key, box in boxes.items()),
     ]
     if not drawn:
         parts.append(f'<text x="{MARGIN}" y="{LINE + 4}">nothing is known of it</text>')
@@ -76,7 +77,7 @@ def _boxes(columns: list[list[Node]]) -> tuple[dict[tuple[str, str], Box], float
     return boxes, across, tallest + 2 * MARGIN
 
 
-def _node(node: Node, box: Box) -> str:
+def _node(node: Node, box: Box, number: int) -> str:
     x, y, height = box
     less = ' class="less"'
     lines = "".join(
@@ -87,8 +88,9 @@ def _node(node: Node, box: Box) -> str:
     corner = 4 if node.key[0] == "execution" else height / 2 if len(node.lines) < 2 else 14
     marks = f"{look(node)} start" if node.start else look(node)
     return (
-        f'<g class="{marks}"><title>{_text(node.said)}</title><rect x="{x:g}" y="{y:g}" '
-        f'width="{WIDTH}" height="{height:g}" rx="{corner:g}"/>{lines}</g>'
+        f'<g class="{marks}" data-node="{number}"><title>{_text(node.said)}</title>'
+        f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{height:g}" rx="{corner:g}"/>'
+        f"{lines}</g>"
     )
 
 

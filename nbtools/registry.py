@@ -45,6 +45,7 @@ PIP = {
     "google.cloud.notebooks_v1": "'nbtools-workflow[workbench]'",
     "google.cloud.notebooks_v2": "'nbtools-workflow[workbench]'",
     "google.cloud.aiplatform_v1": "'nbtools-workflow[vertex]'",
+    "anywidget": "'nbtools-workflow[ui]'",
 }  # fmt: skip
 
 

@@ -288,6 +288,10 @@ class Store:
         except ValueError as error:
             raise StoreError(damaged(self.folder, str(error))) from error
 
+    def last(self, context: str) -> dict[str, float]:
+        """The value at the last step of each of a run's series."""
+        return self._points.last(context)
+
     def last_step(self, context: str) -> int:
         """The highest step that any of a run's series has; 0 when there is none."""
         return self._points.last_step(context)

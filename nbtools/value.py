@@ -8,6 +8,7 @@ people give; `fit` compares them with an annotation, which is read and never exe
 from __future__ import annotations
 
 import ast
+import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -24,6 +25,8 @@ _LISTS = (
     "set", "Set", "AbstractSet", "MutableSet", "frozenset", "FrozenSet",
 )  # fmt: skip
 _DICTS = ("dict", "Dict", "Mapping", "MutableMapping", "OrderedDict")
+#: names of limits in annotated-types and pydantic.
+_LIMITS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 _BOXES: dict[str, type] = {**dict.fromkeys(_LISTS, list), **dict.fromkeys(_DICTS, dict)}
 #: what `fit` raises for a value that does not fit, whatever is odd about it.
 MISFIT = (TypeError, ValueError, OverflowError, RecursionError, SyntaxError)
@@ -124,6 +127,60 @@ def fit(value: Any, type_: str) -> Any:
     return _fit(value, ast.parse(type_, mode="eval").body)
 
 
+def choices(type_: str) -> list[Any] | None:
+    """The values that the type lists, as `Literal["adam", "sgd"]` does; None: it lists none."""
+    node = _subscript(type_)
+    if node is None or _name(node.value) != "Literal":
+        return None
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    try:
+        return [ast.literal_eval(item) for item in inner]
+    except ValueError:
+        return None
+
+
+def limits(type_: str) -> dict[str, float]:
+    """The limits that `Annotated[float, Field(ge=0, lt=1)]` or `Annotated[int, Ge(1)]` names,
+    as annotated-types and pydantic call them: ge, gt, le, lt.
+    """
+    node = _subscript(type_)
+    if node is None or _name(node.value) != "Annotated" or not isinstance(node.slice, ast.Tuple):
+        return {}
+    return _limits(node.slice.elts[1:])
+
+
+def _subscript(type_: str) -> ast.Subscript | None:
+    try:
+        node = ast.parse(type_.strip("'\""), mode="eval").body
+    except MISFIT:
+        return None
+    return node if isinstance(node, ast.Subscript) else None
+
+
+def _limits(marks: Sequence[ast.expr]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for mark in marks:
+        if not isinstance(mark, ast.Call):
+            continue
+        given = {k.arg: k.value for k in mark.keywords}
+        if mark.args:
+            given[_name(mark.func).lower()] = mark.args[0]
+        for key in _LIMITS.keys() & given.keys():
+            try:
+                limit = ast.literal_eval(given[key])
+            except ValueError:  # only running the notebook would tell
+                continue
+            if isinstance(limit, int | float) and key:
+                found[key] = limit
+    return found
+
+
+def _between(value: Any, limits: Mapping[str, float]) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return True
+    return all(_LIMITS[key](value, limit) for key, limit in limits.items())
+
+
 def _name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
@@ -163,7 +220,8 @@ def _fit_subscript(value: Any, want: ast.Subscript) -> Any:
     if name in ("Optional", "Union"):
         return _first(value, [*inner, *([ast.Constant(None)] if name == "Optional" else [])])
     if name in ("Annotated", "Final") and inner:
-        return _fit(value, inner[0])
+        value = _fit(value, inner[0])
+        return _only(value, _between(value, _limits(inner[1:])))
     box = _fit(value, want.value)
     if name in _DICTS and len(inner) == 2:
         # A key stays the text it is injected as, so `dict[int, str]` takes none.

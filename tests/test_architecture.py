@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ LAYERS = [
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
         "workbench",
     },
-    {"git", "differences", "differences_page", "emulator", "lab"},
+    {"git", "differences", "differences_page", "emulator", "lab", "ui", "widgets"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -62,6 +63,7 @@ THIRD_PARTY_AT_TOP = {
     "kernels": {"jupyter_client", "traitlets"},
     "cli": {"click"},
     "lab": {"jupyter_scheduler", "jupyter_server", "tornado"},
+    "widgets": {"anywidget", "traitlets"},
     "run_writer": {"torch"},
     "emulator": {"gcp_storage_emulator"},  # whose classes two of its files derive from
 }
@@ -122,6 +124,10 @@ def test_nothing_but_its_command_imports_the_emulator():
     found = {path.name for path in SOURCES for m in imports(path) if m.startswith("nbtools.emul")}
     inside = {path.name for path in (PACKAGE / "emulator").rglob("*.py")}
     assert found - inside <= {"emulator.py"}
+
+
+def test_widgets_are_imported_when_one_is_shown():
+    assert third_party(loaded_by("import nbtools; nbtools.ui.run")) == set()
 
 
 def test_every_module_has_a_layer():
@@ -228,3 +234,9 @@ def test_schema_is_what_the_store_has():
     store = Store(None)
     tables = {r[0] for r in store._execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables == set(re.findall(r"CREATE TABLE (\w+)", (PACKAGE / "schema.sql").read_text()))
+
+
+def test_every_package_is_in_the_wheel():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {path.parent.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("__init__.py")}
+    assert sorted(listed) == sorted(name.replace("/", ".") for name in there)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nbtools.errors import RequestError
-from nbtools.value import plain, show, takes_box
+from nbtools.value import choices, fit, limits, plain, show, takes_box
 
 
 class Colour(StrEnum):
@@ -92,3 +92,48 @@ def test_a_long_value_is_shown_in_short():
 )  # fmt: skip
 def test_which_types_take_a_list_or_a_dict(type_, takes):
     assert takes_box(type_) is takes
+
+
+@pytest.mark.parametrize(
+    ("type_", "found"),
+    [
+        ("Annotated[float, Field(gt=0, le=1)]", {"gt": 0, "le": 1}),
+        ("typing.Annotated[int, annotated_types.Ge(1), Lt(9)]", {"ge": 1, "lt": 9}),
+        ("'Annotated[float, Interval(ge=-0.5)]'", {"ge": -0.5}),
+        ("Annotated[float, Field(ge=least, description='x'), 'note']", {}),
+        ("Annotated[float, Field(ge='a', **more)]", {}),
+        ("float", {}),
+        ("list[", {}),
+    ],
+)
+def test_limits_are_read_as_pydantic_and_annotated_types_write_them(type_, found):
+    assert limits(type_) == found
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "fits"),
+    [
+        ("Annotated[float, Field(gt=0, le=1)]", 1, True),
+        ("Annotated[float, Field(gt=0, le=1)]", 0, False),
+        ("Annotated[float, Field(gt=0, le=1)]", "1e-3", True),
+        ("Annotated[float, Field(gt=0, le=1)]", "3", False),
+        ("Annotated[float, Field(gt=0, le=1)]", float("nan"), False),
+        ("Annotated[int, Ge(1)] | None", None, True),
+        ("Annotated[int, Ge(1)] | None", 0, False),
+        ("list[Annotated[int, Ge(1)]]", [1, 0], False),
+        ("Annotated[str, Field(ge=1)]", "a", True),
+    ],
+)
+def test_a_value_beyond_its_limits_does_not_fit(type_, value, fits):
+    if fits:
+        fit(value, type_)
+        return
+    with pytest.raises(TypeError):
+        fit(value, type_)
+
+
+def test_choices_are_those_that_the_type_lists():
+    assert choices("Literal['adam', 3, None]") == ["adam", 3, None]
+    assert choices("'Literal[\"a\"]'") == ["a"]
+    for type_ in ("str", "Literal[Colour.RED]", "list[int]", "Literal["):
+        assert choices(type_) is None

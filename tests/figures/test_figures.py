@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nbtools.figures import bars, curves, parallel
+from nbtools.figures import bars, curves, parallel, scatter
 from nbtools.figures.markup import Markup, element, joined
 from nbtools.figures.scale import labels, spanning
 
@@ -157,3 +157,37 @@ def test_bars_are_as_long_as_their_scores():
     widths = [float(rect.attrib["width"]) for rect in tree.findall(f".//{SVG}rect")]
     assert widths == [390.0, 195.0, 0.0]
     assert read(bars.chart("t", [])).findall(f".//{SVG}rect") == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e-4, 1e-2, 1],
+        [1, "<b>", None],
+        [f"word{i}" for i in range(40)],
+        [True, False],
+        [5],
+        [1e308],
+    ],
+)
+def test_each_dot_lies_within_its_axes(values):
+    dots = [scatter.Dot(i, f"<run{i}>", "#123456", v, i * 1e200) for i, v in enumerate(values)]
+    tree = read(scatter.chart("p<", "m&", dots))
+    found = list(tree.iter(f"{SVG}circle"))
+    assert len(found) == len(values)
+    for dot in found:
+        assert scatter.LEFT <= float(dot.get("cx")) <= scatter.WIDTH - scatter.RIGHT
+        assert scatter.TOP <= float(dot.get("cy")) <= scatter.HEIGHT - scatter.BOTTOM
+    assert tree.find("figcaption").text == "m&"
+
+
+def test_dots_of_numbers_lie_by_size_and_of_words_side_by_side():
+    def places(values):
+        dots = [scatter.Dot(0, "r", "red", value, 1.0) for value in values]
+        tree = read(scatter.chart("p", "m", dots))
+        return [float(dot.get("cx")) for dot in tree.iter(f"{SVG}circle")]
+
+    first, second, third = places([10, 20, 40])
+    assert third - second == pytest.approx(2 * (second - first), abs=0.2)
+    first, second, third = places(["b", "a", "b"])
+    assert first == third > second

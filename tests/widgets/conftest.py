@@ -1,0 +1,17 @@
+"""One JupyterLab and one browser for the tests of a module."""
+
+import pytest
+
+from tests.widgets.lab import chromium, started
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, browser):
+    with started(tmp_path_factory.mktemp("lab"), browser) as lab:
+        yield lab
