@@ -84,6 +84,7 @@ def _request(schedule: Schedule, params: dict[str, Any], output: str) -> Request
         timeout=schedule.timeout,
         memory=schedule.memory,
         cpu_time=schedule.cpu_time,
+        machine=schedule.machine,
         secrets=schedule.secrets,
         schedule=schedule.name,
     )

@@ -16,7 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from nbtools.errors import AlreadyExists, NbtoolsError, NotFound, RequestError, StateError
+from nbtools.errors import (
+    AlreadyExists,
+    NbtoolsError,
+    NotFound,
+    RequestError,
+    StateError,
+    Unavailable,
+)
 from nbtools.settings import Settings
 
 _URI: Final = re.compile(r"vertex://([a-z0-9:.-]+)/([a-z]+-[a-z]+\d+)")
@@ -106,7 +113,7 @@ class Endpoint:
 @contextmanager
 def told(where: str) -> Iterator[None]:
     """Raise what Google's clients raise in here as ours: NotFound, AlreadyExists, StateError,
-    RequestError. `where` is whom they talk to.
+    Unavailable, RequestError. `where` is whom they talk to.
     """
     from google.api_core import exceptions
     from google.auth import exceptions as auth
@@ -114,18 +121,18 @@ def told(where: str) -> Iterator[None]:
     try:
         yield
     except exceptions.GoogleAPICallError as error:
-        raise _ours(error) from None
+        raise _ours(error, where) from None
     except exceptions.RetryError as error:
-        raise RequestError(f"{where} does not answer: {error.cause}") from None
+        raise Unavailable(f"{where} does not answer: {error.cause}") from None
     except OSError as error:  # what REST's transport says when there is no way there
-        raise RequestError(f"{where} cannot be reached: {_line(error)}") from None
+        raise Unavailable(f"{where} cannot be reached: {_line(error)}") from None
     except auth.GoogleAuthError as error:
         raise RequestError(
             f"no credentials: gcloud auth application-default login ({_line(error)})"
         ) from None
 
 
-def _ours(error: Any) -> NbtoolsError:
+def _ours(error: Any, where: str) -> NbtoolsError:
     """Google's error in ours."""
     said = re.sub(r"^[A-Z]+ https?://\S+: ", "", _line(error.message))  # REST's own preface
     status = getattr(error, "grpc_status_code", None)
@@ -139,6 +146,8 @@ def _ours(error: Any) -> NbtoolsError:
         return AlreadyExists(said)
     if word == "FAILED_PRECONDITION":
         return StateError(said)
+    if error.code in (408, 429) or (error.code or 0) >= 500:
+        return Unavailable(f"{where} does not answer: {said or error}")
     if error.code in (401, 403):
         return RequestError(f"{said}; ask for the role, `nbtools workbench access` names them")
     return RequestError(said or str(error))

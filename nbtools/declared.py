@@ -16,6 +16,7 @@ from nbtools import yaml_file
 from nbtools.cron import written
 from nbtools.duration import seconds
 from nbtools.errors import RequestError
+from nbtools.machine import Machine
 from nbtools.nouns import place
 from nbtools.schedule import Schedule
 from nbtools.schedules import Schedules
@@ -107,6 +108,7 @@ def _schedule(name: str, said: Mapping[str, Any], path: Path) -> Schedule:
     for word in ("notebook", "cwd", "output"):
         if values.get(word):
             values[word] = str(folder / Path(values[word]).expanduser())
+    values["machine"] = Machine.read(values.get("machine", {}), "machine")
     values["params"] = {k: _plain(v) for k, v in values.get("params", {}).items()}
     everything = values.get("misfire") == "all"
     values.setdefault("concurrency", "queue" if everything else "skip")

@@ -32,6 +32,12 @@ class MissingDependency(RequestError):
     """An optional package is not installed; the message holds the pip line."""
 
 
+class Unavailable(RequestError):
+    """A service cannot be reached, or does not answer; Vertex AI's UNAVAILABLE. What was asked
+    for may have happened all the same.
+    """
+
+
 class StoreError(NbtoolsError):
     """The store cannot be read or written: disk full, permissions, damage."""
 

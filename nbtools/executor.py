@@ -9,12 +9,13 @@ passes the suite in `tests/contracts/`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from nbtools.machine import Machine
 from nbtools.nouns import moment, stamp
 from nbtools.secrets import Secrets
 from nbtools.states import JobState
@@ -39,6 +40,7 @@ class Task:
     memory: int = 0  #: bytes that the kernel and what it started may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that they may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    machine: Machine = Machine()  #: what it is to be executed on
     secrets: tuple[str, ...] = ()  #: names; the values are not the task's to hold
     checkpoint: str = ""  #: keep the kernel's state: after all `cells`, or those `tagged`
     first: int = 0  #: the first cell to execute, from 0: the others are as they shall be
@@ -80,9 +82,8 @@ class Task:
 
     def dumps(self) -> str:
         """The task as JSON."""
-        return json.dumps(
-            {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
-        )
+        values = {**asdict(self), "machine": self.machine.dumps()}
+        return json.dumps({k: str(v) if isinstance(v, Path) else v for k, v in values.items()})
 
     @classmethod
     def loads(cls, text: str) -> Task:
@@ -92,6 +93,7 @@ class Task:
             values[key] = Path(values[key])
         for key in ("preload", "secrets"):
             values[key] = tuple(values.get(key, ()))
+        values["machine"] = Machine.loads(values.get("machine", {}))
         return cls(**values)
 
 
@@ -126,6 +128,21 @@ class Observation:
 
 class Executor(Protocol):
     """Who runs a task."""
+
+    #: what others do and this one cannot -> why, as one sentence. The names are fields of
+    #: `Task`, which are refused when they are asked for; and of what nobody asks for: `kernels`,
+    #: it takes any name for it knows none; `progress`, it does not see how far a notebook is;
+    #: `partial`, of one that was stopped nothing comes back; `store`, the notebook cannot reach
+    #: ours, and its run comes home with it.
+    lacks: Mapping[str, str]
+    #: the fields of `Machine` that it can give.
+    takes: frozenset[str]
+
+    def accept(self, task: Task) -> Task:
+        """The task with what it leaves open filled in, before anything is remembered.
+
+        Raises RequestError for what this executor cannot do with it.
+        """
 
     def check(self, kernel: str) -> str:
         """The kernelspec to use for `kernel` ("" is this executor's default).

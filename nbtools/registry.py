@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from nbtools.importer import Importer
     from nbtools.mirror import Mirror
 
-EXECUTORS = {"local": "nbtools.executors.local:LocalExecutor"}
+EXECUTORS = {
+    "local": "nbtools.executors.local:LocalExecutor",
+    "vertex": "nbtools.executors.vertex:VertexExecutor",
+}
 #: whose history can be moved here; in this order it is looked for.
 IMPORTERS = {
     "mlflow": "nbtools.importers.mlflow:MLflow",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nbtools import keyring, registry, secrets
 from nbtools.errors import RequestError
-from nbtools.executor import Task
+from nbtools.executor import Executor, Task
 from nbtools.kernels.preload import imports
+from nbtools.machine import Machine
 from nbtools.notebook import Notebook
 from nbtools.nouns import Artifact, Job, default_experiment, default_run, job_name, place, run_id
 from nbtools.outputs import FILES
@@ -42,6 +43,7 @@ class Request:
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that it may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    machine: Machine = Machine()  #: what it is to be executed on
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     checkpoint: str = ""  #: keep the state after `cells`, or after those `tagged` checkpoint
     cache: bool = False  #: take a job that succeeded with the same before, if there is one
@@ -117,12 +119,15 @@ def plan(
         memory=int(_limit("memory", request.memory)),
         threads=int(_limit("threads", request.threads)),
         cpu_time=_limit("cpu_time", request.cpu_time),
+        machine=request.machine.filled(settings.machine, executor.takes),
         secrets=needed,
         checkpoint=_checkpoint(request.checkpoint, needed),
         report_wanted=request.report,
         warm=settings.warm,
         preload=settings.preload or imports(notebook.data, cwd),
     )
+    _refuse(executor_name, executor, replace(task, cwd=request.cwd))  # type: ignore[arg-type]
+    task = executor.accept(task)
     job = Job(
         name=name,
         notebook=str(notebook.path),
@@ -138,6 +143,22 @@ def plan(
     identity = {"job": name, "experiment": experiment, "run": run}
     return Plan(request=request, job=job, task=task, notebook=notebook,
                 prepared=prepare(notebook, params, identity, kernel))  # fmt: skip
+
+
+def _refuse(name: str, executor: Executor, asked: Task) -> None:
+    """Refuse what is asked for and this executor has not; `asked.cwd` is empty if nobody does."""
+    why = [why for field, why in executor.lacks.items() if getattr(asked, field, None)]
+    for field in asked.machine.asked:
+        if field not in executor.takes:
+            flag = "machine" if field == "type" else field.replace("_", "-")
+            why.append(f"executor {name} has no --{flag}: leave it out, or choose another executor")
+    if why:
+        raise RequestError("\n".join(why))
+
+
+def shares_cores(request: Request, settings: Settings) -> bool:
+    """Whether jobs side by side take cores from each other, which are those of this machine."""
+    return "threads" not in registry.executor(request.executor or settings.executor).lacks
 
 
 def _fits_the_disk(notebook: Path) -> None:
@@ -167,8 +188,8 @@ def _folder(path: str | Path) -> Path:
 
 def _target(output: str | Path, notebook: Path) -> str:
     """Where the executed notebook is to be delivered; refused now rather than at the end."""
-    if not output:
-        return ""
+    if not output or "://" in str(output):
+        return str(output)  # of a URI the executor says whether it can
     target = place(output)
     if target.is_dir():
         target /= notebook.name

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from nbtools.machine import Machine
 from nbtools.nouns import moment, stamp
 
 
@@ -74,6 +75,7 @@ class Schedule:
     timeout: float = 0.0  #: seconds each attempt may take; 0: no limit
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that each attempt may use; 0: no limit
+    machine: Machine = Machine()  #: what each attempt is to be executed on
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     priority: int = 0  #: the higher is executed first when there is not room for all
     notify: tuple[str, ...] = ()  #: who hears of failure and recovery: see nbtools.notices
@@ -99,6 +101,7 @@ class Schedule:
         """The record as JSON takes it."""
         values = dict(vars(self))  # not asdict: it would copy each of thousands to its depth
         values["params"] = dict(self.params)
+        values["machine"] = self.machine.dumps()
         for key in _TIMES:
             values[key] = stamp(values[key])
         return values
@@ -111,6 +114,7 @@ class Schedule:
             kept[key] = moment(kept.get(key))
         for key in ("after", "notify", "secrets"):
             kept[key] = tuple(kept.get(key, ()))
+        kept["machine"] = Machine.loads(kept.get("machine", {}))
         return cls(**{**kept, "state": ScheduleState(kept["state"])})
 
 

@@ -18,6 +18,7 @@ from nbtools.dispatch import Dispatcher
 from nbtools.due import decide, first_time
 from nbtools.errors import AlreadyExists, NotFound, RequestError, StateError
 from nbtools.jobs import Jobs
+from nbtools.machine import Machine
 from nbtools.notices import check_target
 from nbtools.nouns import Execution, place, slug
 from nbtools.schedule import CONCURRENCY, MISFIRE, Schedule, ScheduleState, Tick, TickState
@@ -342,6 +343,8 @@ def create(
     notify: Iterable[str] = (),
     experiment: str = "",
     priority: int = 0,
+    executor: str = "",
+    machine: Machine | None = None,
 ) -> Schedule:
     """Create a schedule; `nbtools service run` executes it when it is due.
 
@@ -372,5 +375,7 @@ def create(
             notify=tuple(notify),
             experiment=experiment,
             priority=priority,
+            executor=executor,
+            machine=machine or Machine(),
         )
     )

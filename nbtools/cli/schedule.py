@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbtools.cli import show
+from nbtools.cli import machine, show
 from nbtools.cli.quantity import Duration, Size
 from nbtools.errors import RequestError
 
@@ -73,6 +73,7 @@ def schedule() -> None:
 @click.option("--priority", default=0, help="The higher goes first when there is no room.")
 @click.option("--notify", multiple=True, metavar="TARGET",
               help="On failure and recovery: https://…, mailto:…, command:…")  # fmt: skip
+@machine.options
 @JSON
 def create(
     name: str, cron: str, notebook: str, params: Any, raw: Any, files: Any, tz: str,
