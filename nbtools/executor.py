@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -35,12 +35,15 @@ class Task:
     cwd: Path  #: the kernel's working directory
     store: Path  #: what NBTOOLS_STORE says in the kernel
     output: str = ""  #: deliver the executed notebook here too
+    deliver_partial: bool = False  #: also when it did not reach its end
+    keep_injected: bool = False  #: it was prepared so: see `Request`
     timeout: float = 0.0  #: seconds for the whole; 0: no limit
     cell_timeout: float = 0.0  #: seconds for each cell; 0: no limit
     memory: int = 0  #: bytes that the kernel and what it started may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that they may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
     machine: Machine = Machine()  #: what it is to be executed on
+    env: Mapping[str, str] = field(default_factory=dict)  #: more for the kernel's environment
     secrets: tuple[str, ...] = ()  #: names; the values are not the task's to hold
     checkpoint: str = ""  #: keep the kernel's state: after all `cells`, or those `tagged`
     first: int = 0  #: the first cell to execute, from 0: the others are as they shall be

@@ -7,14 +7,18 @@ import keyword
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nbtools.errors import RequestError
-from nbtools.nouns import place
+from nbtools.nouns import IDENTITY, place
 from nbtools.parameter import COMPUTED, Parameter, near, parse
 from nbtools.value import plain
+
+#: tag of the cell in which papermill puts values.
+INJECTED: Final = "injected-parameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,16 @@ class Notebook:
             except RequestError:
                 values[p.name] = p.source
         return {**values, **params}
+
+    def injected(self) -> dict[str, Any]:
+        """The values that were injected before, by papermill or by us, where they can be read."""
+        cell = _tagged(self.data, INJECTED)
+        if cell is None or _language(self.data) != "python":
+            return {}
+        with suppress(RequestError):  # code that somebody has written there himself
+            found = {p.name: p.default for p in parse(cell) if p.default is not COMPUTED}
+            return {k: plain(k, v) for k, v in found.items() if k != IDENTITY}
+        return {}
 
     def _fit(self, name: str, value: Any, allow_unknown: bool) -> Any:
         for parameter in self.parameters or ():
@@ -227,8 +241,12 @@ def _language(data: Mapping[str, Any]) -> str:
 
 
 def _parameters_cell(data: Mapping[str, Any]) -> str | None:
+    return _tagged(data, "parameters")
+
+
+def _tagged(data: Mapping[str, Any], tag: str) -> str | None:
     for cell in data["cells"]:
         tags = cell["metadata"].get("tags")
-        if isinstance(tags, list) and "parameters" in tags:
+        if isinstance(tags, list) and tag in tags:
             return "".join(cell["source"])
     return None

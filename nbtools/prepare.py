@@ -14,18 +14,23 @@ from itertools import count
 from typing import Any
 
 from nbtools.errors import RequestError
-from nbtools.notebook import Notebook
+from nbtools.notebook import INJECTED, Notebook
 from nbtools.nouns import IDENTITY
 from nbtools.secrets import Lookups
 
 
 def prepare(
-    notebook: Notebook, params: Mapping[str, Any], identity: Mapping[str, str], kernel: str
+    notebook: Notebook,
+    params: Mapping[str, Any],
+    identity: Mapping[str, str],
+    kernel: str,
+    keep: bool = False,
 ) -> str:
     """The text of the notebook to execute.
 
     `params` are the values to inject, already checked (`Notebook.check`); `identity` says
-    which job, experiment and run this is; `kernel` is the kernelspec that will run it.
+    which job, experiment and run this is; `kernel` is the kernelspec that will run it. What
+    was injected before gives way, or with `keep` stays before what is injected now.
     Raises RequestError when papermill cannot write parameters in the notebook's language.
     """
     import nbformat
@@ -47,6 +52,7 @@ def prepare(
             "example with git checkout, or open it in JupyterLab and save it again"
         ) from None
     python = notebook.language == "python"  # not every language has dicts, all have text
+    before = _injected(node) if keep else ""
     lookups = Lookups(notebook.language)
     values = {
         **lookups.tokens(params),
@@ -60,6 +66,9 @@ def prepare(
     except (PapermillException, NotImplementedError) as error:
         if params:
             raise RequestError(f"{notebook.path.name} cannot take parameters: {error}") from None
+    if before:
+        cell = _injected_cell(node)
+        cell.source = f"{before}\n{cell.source}"
     for cell in node.cells:
         cell.source = lookups.source(cell.source)
     node.metadata.papermill["parameters"] = dict(params)
@@ -68,6 +77,16 @@ def prepare(
     node.metadata.setdefault("kernelspec", {})["name"] = kernel
     node.metadata["kernelspec"].setdefault("display_name", kernel)
     return str(nbformat.writes(node))
+
+
+def _injected_cell(node: Any) -> Any:
+    """The cell that papermill has injected, or None."""
+    return next((c for c in node.cells if INJECTED in c.metadata.get("tags", ())), None)
+
+
+def _injected(node: Any) -> str:
+    cell = _injected_cell(node)
+    return cell.source if cell else ""
 
 
 def _name_cells(cells: list[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class Request:
     run: str = ""  #: default: the job's name
     resume: bool = False  #: continue the run of that name instead of refusing
     output: str | Path = ""  #: deliver the executed notebook here too
+    deliver_partial: bool = False  #: also when it did not reach its end
+    keep_injected: bool = False  #: what was injected into it before stays, and ours comes behind
     kernel: str = ""  #: kernelspec name
     cwd: str | Path = ""  #: default: the notebook's folder, as in JupyterLab
     executor: str = ""  #: who runs it
@@ -44,6 +46,7 @@ class Request:
     cpu_time: float = 0.0  #: seconds of CPU that it may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
     machine: Machine = Machine()  #: what it is to be executed on
+    env: Mapping[str, str] = field(default_factory=dict)  #: more for its kernel's environment
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     checkpoint: str = ""  #: keep the state after `cells`, or after those `tagged` checkpoint
     cache: bool = False  #: take a job that succeeded with the same before, if there is one
@@ -114,6 +117,9 @@ def plan(
         cwd=cwd,
         store=settings.store,
         output=_target(request.output, notebook.path),
+        deliver_partial=request.deliver_partial,
+        keep_injected=request.keep_injected,
+        env=dict(request.env),
         timeout=_limit("timeout", request.timeout or settings.timeout),
         cell_timeout=_limit("cell_timeout", request.cell_timeout or settings.cell_timeout),
         memory=int(_limit("memory", request.memory)),
@@ -133,7 +139,7 @@ def plan(
         notebook=str(notebook.path),
         experiment=experiment,
         run=run,
-        params=params,
+        params={**(notebook.injected() if request.keep_injected else {}), **params},
         executor=executor_name,
         kernel=kernel,
         folder=str(task.folder),
@@ -141,8 +147,8 @@ def plan(
         schedule=request.schedule,
     )
     identity = {"job": name, "experiment": experiment, "run": run}
-    return Plan(request=request, job=job, task=task, notebook=notebook,
-                prepared=prepare(notebook, params, identity, kernel))  # fmt: skip
+    prepared = prepare(notebook, params, identity, kernel, request.keep_injected)
+    return Plan(request=request, job=job, task=task, notebook=notebook, prepared=prepared)
 
 
 def _refuse(name: str, executor: Executor, asked: Task) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from nbtools import leftovers
 from nbtools.executor import Observation, Task
-from nbtools.executors.local import PROGRESS, STOP, TASK
+from nbtools.executors.local import PROGRESS, STOP, TASK, deliver
 from nbtools.kernels import wire
 from nbtools.limits import THREADS, Limits
 from nbtools.nouns import utc_now
@@ -111,7 +110,9 @@ class Runner:
             end = stopped.state, str(stopped)
             leftovers.end(task.job, task.store)
             write(nb, task.partial)
-        error = end[1] or self._deliver()
+            if task.deliver_partial:
+                deliver(task, task.partial)  # why it has stopped is what there is to say
+        error = end[1] or deliver(task, task.executed)
         state = JobState.FAILED if error and not end[1] else end[0]
         if task.report_wanted and state is not JobState.CANCELLED:  # nobody waits for a page
             self._report(nb)
@@ -127,23 +128,6 @@ class Runner:
             write_report(nb, self._task.report, self._task.stem)
         except Exception as error:  # noqa: BLE001 - also of nbconvert's own templates
             print(f"nbtools: {error}", file=sys.stderr, flush=True)  # noqa: T201
-
-    def _deliver(self) -> str:
-        """Put the executed notebook where it was asked for; "" or why that failed."""
-        if not self._task.output:
-            return ""
-        target = Path(self._task.output)
-        beside = target.with_name(f".{target.name}.part")
-        try:
-            shutil.copyfile(self._task.executed, beside)
-            beside.replace(target)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            return (
-                f"executed, but {target} cannot be written: {error.strerror}; "
-                f"the executed notebook is {self._task.executed}"
-            )
-        return ""
 
     def _observe(self, cell: int, text: str) -> None:
         begun = cell != self._seen.cell
@@ -214,7 +198,7 @@ def carry_out(folder: Path, lock: int, env: Mapping[str, str], sealed: Mapping[s
     threads = {name: str(task.threads) for name in THREADS if task.threads}
     # All of it: a task leaves nothing to the next.
     own = {"NBTOOLS_STORE": str(task.store), leftovers.MARK: task.job}
-    set_environment({**threads, **env, **own})
+    set_environment({**threads, **env, **task.env, **own})
     os.chdir(task.cwd)
     Runner(task, lock, sealed).run()
     os.close(lock)

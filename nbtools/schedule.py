@@ -59,6 +59,8 @@ class Schedule:
     after: tuple[str, ...] = ()  #: schedules whose success at a time is when it is due
     params: Mapping[str, Any] = field(default_factory=dict)  #: may hold `{{ scheduled_time }}`
     output: str = ""  #: deliver the executed notebook here; may hold `{{ scheduled_date }}`
+    deliver_partial: bool = False  #: also when it did not reach its end
+    keep_injected: bool = False  #: what was injected into it before stays
     experiment: str = ""  #: default: the notebook's name
     kernel: str = ""  #: default: the notebook's own
     cwd: str = ""  #: default: the notebook's folder
@@ -76,6 +78,7 @@ class Schedule:
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that each attempt may use; 0: no limit
     machine: Machine = Machine()  #: what each attempt is to be executed on
+    env: Mapping[str, str] = field(default_factory=dict)  #: more for its kernel's environment
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     priority: int = 0  #: the higher is executed first when there is not room for all
     notify: tuple[str, ...] = ()  #: who hears of failure and recovery: see nbtools.notices
@@ -100,8 +103,7 @@ class Schedule:
     def dumps(self) -> dict[str, Any]:
         """The record as JSON takes it."""
         values = dict(vars(self))  # not asdict: it would copy each of thousands to its depth
-        values["params"] = dict(self.params)
-        values["machine"] = self.machine.dumps()
+        values.update(params=dict(self.params), env=dict(self.env), machine=self.machine.dumps())
         for key in _TIMES:
             values[key] = stamp(values[key])
         return values

@@ -12,6 +12,7 @@ from nbtools.store import Store
 
 if TYPE_CHECKING:
     from nbtools.emulator.catalog import Catalog
+    from nbtools.emulator.hands import Hands
 
 #: Google's word -> HTTP status, number in gRPC.
 STATUS: Final = {
@@ -63,6 +64,7 @@ class Call:
     store: Store  #: open
     now: datetime  #: UTC
     catalog: Catalog  #: the RPCs and their messages
+    hands: Hands  #: begin jobs
 
     def new(self, message: str, **values: Any) -> Any:
         """A new message of Vertex AI's, as protobuf has it: `call.new("Context", name="…")`.

@@ -10,6 +10,7 @@ from typing import Any, Final
 from nbtools.emulator import (
     deprecated,
     discovery,
+    executions,
     lineage,
     locations,
     metadata,
@@ -21,6 +22,7 @@ from nbtools.emulator import (
 )
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.catalog import Catalog, Method
+from nbtools.emulator.hands import Hands, Surroundings
 from nbtools.store import Store
 
 #: every RPC that is served; the others are answered with 501.
@@ -34,7 +36,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **locations.HANDLERS,
     **workbench.HANDLERS,
     **deprecated.HANDLERS,
+    **executions.HANDLERS,
 }
+#: those that begin or end processes see to their transactions themselves: what is done by then
+#: cannot be taken back, and takes too long for others to wait.
+APART: Final = frozenset(executions.HANDLERS)
 #: RPCs that begin so change nothing.
 READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait", "Check")
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
@@ -43,8 +49,16 @@ _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 class Service:
     """Serves the RPCs on a store. Safe to use from several threads."""
 
-    def __init__(self, catalog: Catalog, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: Store,
+        clock: Callable[[], datetime],
+        surroundings: Surroundings = dict,
+    ) -> None:
+        """`surroundings` says what the environment of jobs' kernels has besides."""
         self._catalog, self._store, self._clock = catalog, store, clock
+        self.hands = Hands(store, clock, surroundings)
         self._seen: tuple[int, int] | None = None  # the store's version when all was shown
         self._counts: tuple[int, int] | None = None  # and how much there was
 
@@ -55,9 +69,11 @@ class Service:
             raise Refused(
                 "UNIMPLEMENTED", f"{method.name} is not served by the emulator: see COVERAGE.md"
             )
-        call = Call(self._store, self._clock(), self._catalog)
+        call = Call(self._store, self._clock(), self._catalog, self.hands)
         if method.name.rpartition(".")[2].startswith(READING):
             self._look(call, request)
+            return handler(call, request)
+        if method.name in APART:
             return handler(call, request)
         with self._store.write():
             return handler(call, request)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from nbtools.emulator.call import Refused
 from nbtools.nouns import moment, stamp
+from nbtools.resources import Resource
 
 T = TypeVar("T")
 
@@ -39,6 +40,10 @@ class Page:
             return ""
         values = [self.offset + self.size, stamp(self.time), self.digest]
         return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+
+    def old(self, found: Iterable[Resource]) -> list[Resource]:
+        """Those that were there when the list's first page was asked for."""
+        return [r for r in found if self.is_first or (r.create_time or self.time) <= self.time]
 
     def cut(self, found: Sequence[T]) -> tuple[list[T], str]:
         """This page of the whole list, and the token of the next."""

@@ -166,11 +166,7 @@ def list_(kind: Kind, call: Call, request: Any) -> Any:
     if kind is not BOARD:
         find(call, KINDS[KINDS.index(kind) - 1], request.parent)
     page = paging.page(request, call.now, default=kind.page, most=kind.most)
-    there = [
-        resource
-        for resource in call.store.resources.select(kind.type, parent)
-        if page.is_first or (resource.create_time or page.time) <= page.time
-    ]
+    there = page.old(call.store.resources.select(kind.type, parent))
     here, token = page.cut(wire.matching(there, request.filter, request.order_by))
     answer = call.new(f"List{kind.plural}Response", next_page_token=token)
     made = [wire.masked(shown(call, r, location), request.read_mask) for r in here]

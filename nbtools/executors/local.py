@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -271,6 +272,26 @@ def _finished(folder: Path, seen: Observation, now: datetime) -> Observation | N
     return replace(seen, state=JobState.SUCCEEDED, cell=seen.cells, end_time=end)
 
 
+def deliver(task: Task, made: Path) -> str:
+    """Put the executed notebook, or the part that was, where it was asked for; "" or why that
+    failed.
+    """
+    if not task.output:
+        return ""
+    target = Path(task.output)
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copyfile(made, beside)
+        beside.replace(target)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        return (
+            f"executed, but {target} cannot be written: {error.strerror}; "
+            f"the executed notebook is {made}"
+        )
+    return ""
+
+
 def _recover(folder: Path, reason: str) -> None:
     """Do what the process of a task can no longer do itself: end what it has left running,
     make the partial notebook.
@@ -286,6 +307,8 @@ def _recover(folder: Path, reason: str) -> None:
         if notebook := rebuild(task.transcript):
             mark(notebook, reason, JobState.FAILED)
             write(notebook, task.partial)
+            if task.deliver_partial:
+                deliver(task, task.partial)
     except Exception as error:  # noqa: BLE001 - that the task died must be told all the same
         warnings.warn(f"{folder}: its notebook could not be recovered: {error}", stacklevel=2)
 

@@ -1,0 +1,62 @@
+"""Beginning jobs of nbtools for those who ask through the emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from nbtools.errors import NbtoolsError
+from nbtools.executor import Task
+from nbtools.jobs import Jobs
+from nbtools.nouns import Execution, Job
+from nbtools.resources import Resource
+from nbtools.settings import Settings
+from nbtools.store import Store
+
+#: what a kernel's environment has besides, so that the SDK in it asks this emulator.
+Surroundings = Callable[[], Mapping[str, str]]
+
+
+class Hands:
+    """The jobs of the emulator's store. Safe to use from several threads."""
+
+    def __init__(
+        self, store: Store, clock: Callable[[], datetime], surroundings: Surroundings
+    ) -> None:
+        assert store.folder is not None  # an emulator's store is one on disk
+        self.folder: Path = store.folder
+        self.surroundings = surroundings
+        self.jobs = Jobs(store, replace(Settings.load(), store=store.folder), clock)
+        #: held while a job is made: its name, its folder and its record are taken together
+        self.alone = Lock()
+        self._giving = Lock()
+        self._begun: list[Job] = []
+
+    def hand_over(self, task: Task) -> None:
+        """Have a job begun that is remembered. Why it cannot be, the job itself says."""
+        with self._giving:
+            self.jobs.wait(self._begun, 0.0)  # runners that have nothing to do are used again
+            self._begun = [job for job in self._begun if not self._job(job.name).state.final]
+            with suppress(NbtoolsError):  # the job is FAILED with that reason
+                self._begun.append(self.jobs.hand_over(task))
+
+    def take_up(self, resources: list[Resource]) -> int:
+        """Have those begun that a killed emulator has remembered and no more; returns how many."""
+        left = 0
+        for resource in resources:
+            found = self.jobs.store.find(Execution, str(resource.record.get("job", "")))
+            if found is None or Job.of(found).state.final or Job.of(found).handle:
+                continue
+            task = Path(Job.of(found).folder) / "task.json"
+            if task.exists():
+                self.hand_over(Task.loads(task.read_text()))
+                left += 1
+        return left
+
+    def _job(self, name: str) -> Any:
+        return Job.of(self.jobs.store.get(Execution, name))
