@@ -16,13 +16,16 @@ from uuid import uuid4
 
 from nbtools.emulator import buckets, names, operations, paging, selection, specs, wire
 from nbtools.emulator.call import Call, Handler, Refused
+from nbtools.emulator.hands import Hands
 from nbtools.errors import RequestError
+from nbtools.executor import Task
 from nbtools.notebook import INJECTED, Notebook
 from nbtools.nouns import IDENTITY, Execution, Job, Run, default_experiment, run_id, slug
 from nbtools.request import Plan, Request, plan
 from nbtools.resources import Resource
 from nbtools.runs import find_context
 from nbtools.states import ExecutionState, JobState
+from nbtools.store import Store
 
 TYPE: Final = "NotebookExecutionJob"
 COLLECTION: Final = "notebookExecutionJobs"
@@ -210,6 +213,15 @@ def _job(call: Call, found: Resource) -> Job | None:
     if call.store.find(Execution, name) is None:
         return None
     return call.hands.jobs.look(name)[0]
+
+
+def take_up(store: Store, hands: Hands) -> None:
+    """Have jobs begun that an emulator has remembered before it was killed, and no more."""
+    for resource in store.resources.select(TYPE):
+        found = store.find(Execution, str(resource.record["job"]))
+        job = Job.of(found) if found else None
+        if job and not (job.schedule or job.state.final or job.handle):
+            hands.hand_over(Task.loads((Path(job.folder) / "task.json").read_text()))
 
 
 def find(call: Call, name: str) -> tuple[str, Resource]:

@@ -8,13 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from nbtools.errors import NbtoolsError
 from nbtools.executor import Task
 from nbtools.jobs import Jobs
 from nbtools.nouns import Execution, Job
-from nbtools.resources import Resource
 from nbtools.settings import Settings
 from nbtools.store import Store
 
@@ -45,18 +43,5 @@ class Hands:
             with suppress(NbtoolsError):  # the job is FAILED with that reason
                 self._begun.append(self.jobs.hand_over(task))
 
-    def take_up(self, resources: list[Resource]) -> int:
-        """Have those begun that a killed emulator has remembered and no more; returns how many."""
-        left = 0
-        for resource in resources:
-            found = self.jobs.store.find(Execution, str(resource.record.get("job", "")))
-            if found is None or Job.of(found).state.final or Job.of(found).handle:
-                continue
-            task = Path(Job.of(found).folder) / "task.json"
-            if task.exists():
-                self.hand_over(Task.loads(task.read_text()))
-                left += 1
-        return left
-
-    def _job(self, name: str) -> Any:
+    def _job(self, name: str) -> Job:
         return Job.of(self.jobs.store.get(Execution, name))

@@ -14,9 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtools.emulator import catalog, handlers, rest, rpc
-from nbtools.emulator.lifecycle import Running, files, last
+from nbtools.emulator import catalog, executions, handlers, rest, rpc
+from nbtools.emulator.lifecycle import Running, files, last, variables
 from nbtools.errors import RequestError, StateError
+from nbtools.settings import environment
 from nbtools.store import Store
 
 if TYPE_CHECKING:
@@ -45,13 +46,14 @@ def run(
         rpc.certificate(folder, clock())
         known = catalog.load()
         opened = Store(store)
-        service = handlers.Service(known, opened, clock)
+        service = handlers.Service(known, opened, clock, lambda: _surroundings(store))
         http, grpc, running = _doors(folder, known, service.answer, port, before, project, location)
         thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
             _credentials(folder, running)
             _write(folder / "server.json", asdict(running))
+            executions.take_up(opened, service.hands)
             say(running)
             stop.wait()
         finally:
@@ -59,6 +61,12 @@ def run(
             http.server_close()
             grpc.stop(1.0).wait()
             opened.close()
+
+
+def _surroundings(store: Path) -> dict[str, str]:
+    """What the kernels of jobs are told, so that the SDK in them asks this emulator."""
+    running = last(store)
+    return variables(store, running, "rest", environment()) if running else {}
 
 
 def _doors(

@@ -28,12 +28,18 @@ def certificates(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def clock():
+    return utc_now
+
+
 @dataclass
 class Emulator:
     http: rest.Server
     grpc_port: int
     store: Store
     folder: Path
+    service: handlers.Service
 
     @property
     def url(self):
@@ -41,14 +47,21 @@ class Emulator:
 
 
 @pytest.fixture
-def emulator(store_folder, known, certificates):
+def emulator(store_folder, known, certificates, clock):
     store = Store(store_folder)
-    service = handlers.Service(known, store, utc_now)
+    there = []
+    service = handlers.Service(
+        known,
+        store,
+        clock,
+        lambda: lifecycle.variables(store_folder, *there, "rest", dict(os.environ)),
+    )
     http = rest.Server(0, known, service.answer)
     grpc, port = rpc.serve(0, known, service.answer, certificates)
+    there.append(lifecycle.Running(os.getpid(), http.port, port, "test", "us-central1"))
     thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    yield Emulator(http, port, store, store_folder)
+    yield Emulator(http, port, store, store_folder, service)
     http.shutdown()
     http.server_close()
     grpc.stop(0).wait()
@@ -119,3 +132,31 @@ def clients(connect):
         make(utils.MetadataClientWithOverride),
         make(utils.TensorboardClientWithOverride),
     )
+
+
+@pytest.fixture
+def transport():
+    return "rest"
+
+
+@pytest.fixture
+def client(emulator, transport):
+    """Makes a generated client of that class, which is told where the emulator is."""
+    from google.auth.credentials import AnonymousCredentials
+
+    def client(kind):
+        where = emulator.url if transport == "rest" else f"localhost:{emulator.grpc_port}"
+        return kind(
+            transport=transport,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": where},
+        )
+
+    return client
+
+
+@pytest.fixture
+def notebooks(client):
+    from google.cloud.aiplatform_v1 import NotebookServiceClient
+
+    return client(NotebookServiceClient)
