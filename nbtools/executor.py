@@ -132,12 +132,13 @@ class Observation:
 class Executor(Protocol):
     """Who runs a task."""
 
-    #: what others do and this one cannot -> why, as one sentence. The names are fields of
-    #: `Task`, which are refused when they are asked for; and of what nobody asks for: `kernels`,
-    #: it takes any name for it knows none; `progress`, it does not see how far a notebook is;
-    #: `partial`, of one that was stopped nothing comes back; `store`, the notebook cannot reach
-    #: ours, and its run comes home with it.
+    #: fields of `Task` that it has no equivalent of -> one sentence to whoever asks for it.
     lacks: Mapping[str, str]
+    #: what nobody asks for and yet is different -> one sentence. `kernels`: it takes any name,
+    #: for it knows none; `progress`: it does not see how far a notebook is; `partial`: of one
+    #: that was cancelled nothing comes back; `store`: the notebook cannot reach ours, its run
+    #: comes home with it.
+    differs: Mapping[str, str]
     #: the fields of `Machine` that it can give.
     takes: frozenset[str]
 

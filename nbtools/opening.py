@@ -20,7 +20,9 @@ def in_job(store: Store, job: Mapping[str, str], strict: bool) -> OpenRun:
     """The run of the job whose notebook this is."""
     context = find_context(store, job["experiment"], job["run"])
     if context is None:  # executed where our store is not: its card brings the run home
-        return begin(store, job["experiment"], job["run"], resume=True, strict=strict)
+        opened = begin(store, job["experiment"], job["run"], resume=True, strict=strict)
+        opened.away = True
+        return opened
     return _opened(store, context, Part(execution=job["job"], in_job=True, strict=strict))
 
 

@@ -281,7 +281,8 @@ def sweep(
     request = Request(
         notebook=notebook, params=params or {}, experiment=experiment, kernel=kernel, cwd=cwd,
         executor=executor, timeout=timeout, cell_timeout=cell_timeout, memory=memory,
-        cpu_time=cpu_time, threads=threads, machine=machine or Machine(), inputs=tuple(inputs), secrets=tuple(secrets),
+        cpu_time=cpu_time, threads=threads, machine=machine or Machine(),
+        inputs=tuple(inputs), secrets=tuple(secrets),
         allow_unknown=allow_unknown,
     )  # fmt: skip
     design = Design(

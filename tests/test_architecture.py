@@ -42,6 +42,7 @@ LAYERS = [
         "runs_page", "loggable", "lineage", "card", "warming", "doctor",
         "graph", "layout", "drawing", "picture", "openlineage", "executions", "inputs",
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
+        "harvest", "delegation",
         "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
         "workbench",
     },

@@ -121,6 +121,7 @@ class LocalExecutor:
     """A kernel on this machine for each job, and a runner process for each at a time."""
 
     lacks: Mapping[str, str] = {}
+    differs: Mapping[str, str] = {}
     takes: frozenset[str] = frozenset()
 
     def __init__(self, stopwatch: Callable[[], float] = time.monotonic) -> None:
