@@ -139,6 +139,19 @@ class Resources:
         )
         return [(row["context"], row["key"]) for row in rows]
 
+    def unlisted(self) -> list[tuple[str, str]]:
+        """Schedule, by its resource's name, and name of every job that one which is a resource
+        has begun, and that is none itself.
+        """
+        rows = self._execute(
+            "SELECT s.name, t.job FROM resources AS s "
+            "JOIN ticks AS t ON t.schedule = substr(s.name, length('schedules/') + 1) "
+            "JOIN executions AS e ON e.name = t.job "
+            "WHERE s.type = 'Schedule' AND NOT EXISTS "
+            "(SELECT 1 FROM resources WHERE name = 'notebookExecutionJobs/' || t.job)"
+        )
+        return [(row["name"], row["job"]) for row in rows]
+
     def counts(self) -> tuple[int, int]:
         """How many series there are, and how many resources."""
         rows = self._execute(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from uuid import uuid4
 from nbtools.emulator import buckets, names, operations, paging, selection, specs, wire
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.hands import Hands
-from nbtools.errors import RequestError
+from nbtools.errors import AlreadyExists, RequestError
 from nbtools.executor import Task
 from nbtools.notebook import INJECTED, Notebook
 from nbtools.nouns import IDENTITY, Execution, Job, Run, default_experiment, run_id, slug
@@ -224,9 +225,28 @@ def take_up(store: Store, hands: Hands) -> None:
             hands.hand_over(Task.loads((Path(job.folder) / "task.json").read_text()))
 
 
+def notice(call: Call) -> None:
+    """Make resources of the jobs that schedules have begun: a service does, not the emulator."""
+    resources = call.store.resources
+    for schedule, job in resources.unlisted():
+        execution = call.store.get(Execution, job)
+        request = resources.get(schedule).record["create_notebook_execution_job_request"]
+        said = request["notebook_execution_job"]
+        new = Resource(
+            name=f"{COLLECTION}/{job}",
+            type=TYPE,
+            display_name=said.get("display_name", ""),
+            record={**said, "job": job},
+            create_time=execution.create_time,
+        )
+        with suppress(AlreadyExists):  # by another thread, in this moment
+            resources.add(new, call.now)
+
+
 def find(call: Call, name: str) -> tuple[str, Resource]:
     """The location, and the resource of that full name. Raises Refused."""
     location, id_ = names.ids(name, COLLECTION)
+    notice(call)
     found = call.store.resources.find(f"{COLLECTION}/{id_}")
     if found is None or found.type != TYPE or _job(call, found) is None:
         raise Refused("NOT_FOUND", f"{TYPE} {name} is not found.")
@@ -262,6 +282,7 @@ def get(call: Call, request: Any) -> Any:
 
 def list_(call: Call, request: Any) -> Any:
     (location,) = names.ids(request.parent)
+    notice(call)
     page = paging.page(request, call.now, default=100, most=1000)
     there = [r for r in page.old(call.store.resources.select(TYPE)) if _job(call, r)]
     made = [shown(call, resource, location, request.view) for resource in there]

@@ -15,6 +15,7 @@ from nbtools.emulator import (
     locations,
     metadata,
     operations,
+    schedules,
     series,
     stores,
     tensorboards,
@@ -37,10 +38,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **workbench.HANDLERS,
     **deprecated.HANDLERS,
     **executions.HANDLERS,
+    **schedules.HANDLERS,
 }
 #: those that begin or end processes see to their transactions themselves: what is done by then
 #: cannot be taken back, and takes too long for others to wait.
-APART: Final = frozenset(executions.HANDLERS)
+APART: Final = frozenset({*executions.HANDLERS, *schedules.HANDLERS})
 #: RPCs that begin so change nothing.
 READING: Final = ("Get", "List", "Query", "Read", "BatchRead", "Export", "Wait", "Check")
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtools.emulator import catalog, executions, handlers, rest, rpc
+from nbtools.emulator import catalog, executions, firing, handlers, rest, rpc, schedules
 from nbtools.emulator.lifecycle import Running, files, last, variables
 from nbtools.errors import RequestError, StateError
 from nbtools.settings import environment
@@ -50,13 +50,19 @@ def run(
         http, grpc, running = _doors(folder, known, service.answer, port, before, project, location)
         thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
         thread.start()
+        fires = threading.Thread(target=firing.run, args=(store, clock, stop), daemon=True)
         try:
             _credentials(folder, running)
             _write(folder / "server.json", asdict(running))
             executions.take_up(opened, service.hands)
+            schedules.move(opened, service.hands)
+            fires.start()
             say(running)
             stop.wait()
         finally:
+            stop.set()
+            if fires.ident:
+                fires.join()
             http.shutdown()
             http.server_close()
             grpc.stop(1.0).wait()

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from nbtools.emulator import buckets, executions
 from nbtools.jobs import Jobs
 from nbtools.notebook import Notebook
-from nbtools.nouns import Execution
+from nbtools.nouns import Execution, utc_now
 from nbtools.prepare import prepare
 from nbtools.settings import Settings
 from nbtools.states import JobState
@@ -99,7 +99,7 @@ def test_what_fails_says_why_and_leaves_what_was_executed(emulator, create, ende
     assert done.job_state == types.JobState.JOB_STATE_FAILED
     assert done.status.code == 2
     assert "ZeroDivisionError" in done.status.message
-    before, last = results(emulator, done).cells[-2:]
+    before, _, last = results(emulator, done).cells[-3:]
     assert before.outputs[0].text == "so far\n"
     assert last.outputs[0].ename == "ZeroDivisionError"
 
@@ -165,11 +165,11 @@ def prepared(tmp_path):
 def test_a_notebook_that_brings_a_run_logs_to_it(emulator, create, ended, tmp_path, jobs):
     from nbtools.runs import find_context, open_run
 
-    open_run(emulator.store, "digits", "wide", emulator.service.hands.jobs.clock())
+    open_run(emulator.store, "digits", "wide", utc_now(), job="train-1-of-the-client")
     job = asked(direct_notebook_source={"content": prepared(tmp_path)})
     done = ended(create(job, "train-1").name)
     assert done.job_state == types.JobState.JOB_STATE_SUCCEEDED, done.status.message
-    emulator.store.drain(jobs.clock())
+    emulator.store.drain(utc_now())
     run = find_context(emulator.store, "digits", "wide")
     assert run.metadata["_metrics"] == {"accuracy": 0.5}
     assert run.metadata["_state"] == "RUNNING"  # whose run it is says when it ends
@@ -276,4 +276,4 @@ def test_jobs_are_listed_filtered_ordered_and_by_pages(notebooks, three, create)
     name = three[0].name
     assert "direct_notebook_source" not in get(name=name)
     whole = get({"name": name, "view": FULL})
-    assert json.loads(whole.direct_notebook_source.content)["cells"][0]["source"] == "1"
+    assert json.loads(whole.direct_notebook_source.content)["cells"][0]["source"] == ["1"]
