@@ -153,10 +153,10 @@ def plan(
 
 def _refuse(name: str, executor: Executor, asked: Task) -> None:
     """Refuse what is asked for and this executor has not; `asked.cwd` is empty if nobody does."""
-    why = [why for field, why in executor.lacks.items() if getattr(asked, field, None)]
-    for field in asked.machine.asked:
-        if field not in executor.takes:
-            flag = "machine" if field == "type" else field.replace("_", "-")
+    why = [why for name_, why in executor.lacks.items() if getattr(asked, name_, None)]
+    for word in asked.machine.asked:
+        if word not in executor.takes:
+            flag = "machine" if word == "type" else word.replace("_", "-")
             why.append(f"executor {name} has no --{flag}: leave it out, or choose another executor")
     if why:
         raise RequestError("\n".join(why))

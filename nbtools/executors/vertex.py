@@ -76,7 +76,7 @@ class VertexExecutor:
         "threads": "Vertex AI has no --threads: libraries use the cores of the --machine",
         "cell_timeout": "Vertex AI has no --cell-timeout: say --timeout, the time of the whole",
         "checkpoint": "on Vertex AI no kernel is left to go on from: leave out --checkpoint",
-        "secrets": "secrets stay here: have the notebook ask Secret Manager, as its --service-account",
+        "secrets": "secrets stay here: let the notebook ask Secret Manager, as the account it has",
         "cwd": "there are no folders of yours on Vertex AI: leave out --cwd, and read from gs://",
         "env": "Vertex AI takes no environment: put it into a --runtime-template",
     }

@@ -6,11 +6,13 @@ A notebook that came from elsewhere has no papermill record: its cells say what 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from nbtools.below import below
-from nbtools.errors import NotFound, RequestError, Unavailable
+from nbtools.errors import NbtoolsError, NotFound, RequestError, Unavailable
 from nbtools.executor import Task
 from nbtools.mirror import reason
 from nbtools.shipment import put_whole, remote
@@ -33,13 +35,9 @@ class Brought:
 
 def send(path: Any, uri: str) -> None:
     """Put a file into a bucket. Raises RequestError, Unavailable, MissingDependency."""
-    try:
+    with _told(uri):
         fs, target = remote(uri)
         put_whole(fs, path, target)
-    except RequestError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever the library of that bucket raises
-        raise _told(uri, error) from None
 
 
 def bring(task: Task, uri: str, whole: bool) -> Brought:
@@ -53,23 +51,7 @@ def bring(task: Task, uri: str, whole: bool) -> Brought:
 
     from nbtools.progress import write
 
-    try:
-        fs, root = remote(uri)
-        fs.invalidate_cache()
-        there = sorted(fs.find(root), key=lambda path: (path.count("/"), path))
-        notebooks = [path for path in there if path.endswith(".ipynb")]
-        if not notebooks:
-            raise NotFound(f"there is no notebook at {uri}")
-        content = fs.cat_file(notebooks[0])
-        for path in there:
-            if path != notebooks[0] and not path.endswith("/"):
-                target = below(task.folder / FILES, path.removeprefix(root).lstrip("/"))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                fs.get_file(path, str(target))
-    except RequestError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever the library of that bucket raises
-        raise _told(uri, error) from None
+    content = _fetched(task, uri)
     try:
         nb = nbformat.reads(content.decode(), as_version=4)
         found = _looked_at(nb)
@@ -79,6 +61,24 @@ def bring(task: Task, uri: str, whole: bool) -> Brought:
     if task.report_wanted:
         _report(nb, task)
     return found
+
+
+def _fetched(task: Task, uri: str) -> bytes:
+    """The notebook that lies below `uri`; what lies beside it goes into the task's folder."""
+    with _told(uri):
+        fs, root = remote(uri)
+        fs.invalidate_cache()
+        there = sorted(fs.find(root), key=lambda path: (path.count("/"), path))
+        notebook = next((path for path in there if path.endswith(".ipynb")), "")
+        for path in there:
+            if path != notebook and not path.endswith("/"):
+                target = below(task.folder / FILES, path.removeprefix(root).lstrip("/"))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fs.get_file(path, str(target))
+        content: bytes = fs.cat_file(notebook) if notebook else b""
+    if not notebook:
+        raise NotFound(f"there is no notebook at {uri}")
+    return content
 
 
 def _report(nb: Any, task: Task) -> None:
@@ -122,8 +122,18 @@ def _status(cell: Any) -> str:
     return "completed" if done else "pending"
 
 
-def _told(uri: str, error: Exception) -> RequestError:
-    """What a bucket's library raises, as ours: what to try again is Unavailable."""
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """Raise what a bucket's library raises as ours: what to try again is Unavailable."""
+    try:
+        yield
+    except NbtoolsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever that library raises
+        raise _ours(uri, error) from None
+
+
+def _ours(uri: str, error: Exception) -> RequestError:
     code = getattr(error, "code", None) or getattr(error, "status", None)
     if isinstance(error, PermissionError) or code in (401, 403):
         return RequestError(f"{uri} may not be read and written by you: ask for the right to")
