@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
+    from nbtools.clock import Clock
     from nbtools.executor import Executor
     from nbtools.importer import Importer
     from nbtools.mirror import Mirror
@@ -22,6 +23,8 @@ EXECUTORS = {
     "local": "nbtools.executors.local:LocalExecutor",
     "vertex": "nbtools.executors.vertex:VertexExecutor",
 }
+#: executor -> its own clock, which fires schedules.
+CLOCKS = {"vertex": "nbtools.executors.vertex_clock:VertexClock"}
 #: whose history can be moved here; in this order it is looked for.
 IMPORTERS = {
     "mlflow": "nbtools.importers.mlflow:MLflow",
@@ -51,6 +54,15 @@ def executor(name: str) -> Executor:
         raise RequestError(f"no executor {name!r}: there is {', '.join(EXECUTORS)}")
     module, _, attribute = EXECUTORS[name].partition(":")
     made: Executor = getattr(import_module(module), attribute)()
+    return made
+
+
+def clock(name: str) -> Clock:
+    """The clock of the executor of that name."""
+    if name not in CLOCKS:
+        raise RequestError(f"executor {name!r} has no clock: {', '.join(CLOCKS)} has")
+    module, _, attribute = CLOCKS[name].partition(":")
+    made: Clock = getattr(import_module(module), attribute)()
     return made
 
 

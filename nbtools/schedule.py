@@ -82,6 +82,7 @@ class Schedule:
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     priority: int = 0  #: the higher is executed first when there is not room for all
     notify: tuple[str, ...] = ()  #: who hears of failure and recovery: see nbtools.notices
+    handle: str = ""  #: what the clock of its executor knows it by; empty: our service fires it
     source: str = ""  #: the file that declares it; empty: it was created by hand
     state: ScheduleState = ScheduleState.ACTIVE
     reason: str = ""  #: one sentence: why it was paused, when nobody has asked for it

@@ -29,7 +29,7 @@ LAYERS = [
         "limits", "runner", "rehearsal", "messages", "page", "importer", "importers", "eventfile",
         "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
         "contents", "digests", "revision", "care", "salvage", "carving", "rebuild", "repair",
-        "timetable", "tally", "leftovers", "resources",
+        "clock", "timetable", "tally", "leftovers", "resources",
     },
     {
         "prepare", "request", "keyring", "jobs", "submission", "batch", "resume", "cache", "watch",
@@ -43,7 +43,7 @@ LAYERS = [
         "graph", "layout", "drawing", "picture", "openlineage", "executions", "inputs",
         "importing", "intake", "mirroring", "push", "tensorboard", "run_writer", "board",
         "harvest", "delegation",
-        "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
+        "attempt", "dispatch", "schedules", "schedule_check", "declared", "notices", "service", "unit", "metrics",
         "workbench",
     },
     {"git", "differences", "differences_page", "emulator"},
@@ -111,9 +111,7 @@ def test_googles_packages_are_imported_in_their_adapters_and_the_emulator_only()
     of = ("google", "grpc", "cryptography")
     found = {path for path in SOURCES for m in imports(path) if m.partition(".")[0] in of}
     outside = {path.relative_to(PACKAGE).as_posix() for path in found if noun(path) != "emulator"}
-    assert outside == {
-        "cloud.py", "workbench/client.py", "executors/vertex.py", "executors/vertex_clock.py"
-    }  # fmt: skip
+    assert outside == {"cloud.py", "workbench/client.py"}
 
 
 def test_nothing_but_its_command_imports_the_emulator():

@@ -245,8 +245,6 @@ class VertexExecutor:
 
     def _call(self, kept: Kept, rpc: str, request: Any) -> Any:
         """Raises NotFound, AlreadyExists, Unavailable, RequestError."""
-        from google.api_core import exceptions  # noqa: F401 - told() needs it
-
         with told(Endpoint.of(Settings.load()).where(kept.host)):
             # No retries of Google's: they take minutes, and whoever looks next is one.
             return getattr(self._client(kept.host), rpc)(request, retry=None, timeout=PATIENCE)
