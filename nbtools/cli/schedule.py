@@ -10,6 +10,7 @@ import click
 from nbtools.cli import machine, show
 from nbtools.cli.quantity import Duration, Size
 from nbtools.errors import RequestError
+from nbtools.machine import Machine
 
 if TYPE_CHECKING:
     from nbtools.schedule import Schedule, Tick
@@ -338,7 +339,7 @@ def _said(value: object) -> str:
         from nbtools.notices import shown
 
         return " ".join(shown(str(item)) for item in value) or "none"
-    if isinstance(value, machine.Machine):
+    if isinstance(value, Machine):
         return show.values(value.asked)
     if isinstance(value, dict):
         return show.values(value)
