@@ -109,6 +109,6 @@ def _say(found: object) -> None:
 
     assert isinstance(found, Running)
     click.echo(
-        f"{found.url} (gRPC {found.grpc}), project {found.project} in {found.location}, "
-        f"process {found.pid}"
+        f"{found.url} (gRPC {found.grpc}, gs:// {found.storage}), project {found.project} in "
+        f"{found.location}, process {found.pid}"
     )

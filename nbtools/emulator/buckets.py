@@ -25,7 +25,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -166,23 +166,24 @@ def spare(buckets: Path) -> Path:
     return own(buckets, ".parts") / uuid.uuid4().hex
 
 
-def commit(part: Path, buckets: Path, bucket: str, name: str) -> int:
-    """Make a whole file the object of that name; returns its generation. For who holds."""
-    plain = buckets / bucket
-    for step in place(buckets, bucket, name).relative_to(plain).parent.parts:
-        plain.mkdir(exist_ok=True, parents=True)
-        plain /= step
-        if plain.is_file():  # an object whose name now begins others
-            plain.rename(_beside(plain))
-    plain.mkdir(exist_ok=True, parents=True)
+def commit(part: Path, buckets: Path, bucket: str, name: str, generation: int = 0) -> None:
+    """Make a whole file the object of that name. For who holds.
+
+    `generation`: one that is greater than the one before; 0: made here.
+    """
+    above = buckets / bucket
+    above.mkdir(parents=True, exist_ok=True)
+    for step in place(buckets, bucket, name).relative_to(above).parent.parts:
+        above /= step
+        if above.is_file():  # an object whose name now begins others
+            above.rename(_beside(above))
+        above.mkdir(exist_ok=True)
     file = place(buckets, bucket, name)
-    before = 0
-    with suppress(FileNotFoundError):
-        before = file.stat().st_mtime_ns
-    generation = max(time.time_ns(), before + 1)
+    if not generation:
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        generation = max(time.time_ns(), before + 1)
     os.utime(part, ns=(generation, generation))
     part.replace(file)
-    return generation
 
 
 def discard(buckets: Path, file: Path) -> None:

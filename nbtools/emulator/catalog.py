@@ -60,7 +60,7 @@ MIXINS: Final = {
     "GetIamPolicy": "google.iam.v1.IAMPolicy",
     "TestIamPermissions": "google.iam.v1.IAMPolicy",
 }
-_PIP: Final = "pip install 'nbtools-workflow[vertex]'"
+PIP: Final = "pip install 'nbtools-workflow[vertex]'"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def load() -> Catalog:
         except ModuleNotFoundError:
             if service.optional:
                 continue
-            raise MissingDependency(f"the emulator needs google-cloud-aiplatform: {_PIP}") from None
+            raise MissingDependency(f"the emulator needs google-cloud-aiplatform: {PIP}") from None
         for method in found:  # what every service has besides, each has at its own routes
             known = methods.get(method.name)
             routes = dict.fromkeys((*(known.routes if known else ()), *method.routes))

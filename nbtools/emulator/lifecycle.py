@@ -36,6 +36,7 @@ class Running:
     grpc_port: int  #: of localhost, for gRPC over TLS
     project: str  #: for programs that name none
     location: str  #: likewise
+    storage_port: int = 0  #: of 127.0.0.1, for `gs://`
 
     @property
     def url(self) -> str:
@@ -46,6 +47,11 @@ class Running:
     def grpc(self) -> str:
         """Where it answers gRPC."""
         return f"localhost:{self.grpc_port}"
+
+    @property
+    def storage(self) -> str:
+        """Where it answers clients of Cloud Storage."""
+        return f"http://127.0.0.1:{self.storage_port}"
 
 
 def files(store: Path) -> Path:
@@ -145,6 +151,10 @@ def variables(
         "NBTOOLS_VERTEX_LOCATION": found.location,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(files(store) / "roots.pem"),
+        "STORAGE_EMULATOR_HOST": found.storage,
+        "CLOUD_STORAGE_EMULATOR_ENDPOINT": found.storage,  # for C++: pyarrow, so pandas' Parquet
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # it asks Google what kind a bucket is
+        "FSSPEC_GS_TOKEN": "anon",
     }
     for name in ("NO_PROXY", "no_proxy"):  # programs read one or the other
         known = [host for host in environ.get(name, "").split(",") if host]
@@ -156,4 +166,4 @@ def variables(
 
 def record(found: Running) -> dict[str, object]:
     """What there is to say of one."""
-    return {**asdict(found), "url": found.url, "grpc": found.grpc}
+    return {**asdict(found), "url": found.url, "grpc": found.grpc, "storage": found.storage}

@@ -3,60 +3,38 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nbtools import __version__
-from nbtools.emulator import transcoding
+from nbtools.emulator import loopback, transcoding
 from nbtools.emulator.call import STATUS, Refused, word
 from nbtools.emulator.catalog import Catalog, Method
 from nbtools.errors import NbtoolsError
 
 #: bytes of a request's body at most.
 LARGEST: Final = 64 * 2**20
-#: seconds that a connection may be silent.
-SILENT: Final = 300.0
 JSON: Final = "application/json; charset=UTF-8"
 
 #: answers a request for an RPC. Raises NbtoolsError.
 Answer = Callable[[Method, Any], Any]
 
 
-class Server(ThreadingHTTPServer):
+class Server(loopback.Server):
     """Serves the RPCs of a catalog; a thread a connection."""
-
-    daemon_threads = True
-    request_queue_size = 128
 
     def __init__(self, port: int, catalog: Catalog, answer: Answer) -> None:
         """Listen on `port` of 127.0.0.1, or on a free one for 0. Raises OSError."""
         self.answer = answer
         self.routes = transcoding.Routes(catalog.methods)
-        super().__init__(("127.0.0.1", port), Handler)
-        self.hosts = {f"{host}:{self.port}" for host in ("127.0.0.1", "localhost")}
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self.server_address[1])
-
-    def server_bind(self) -> None:
-        socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)  # without asking a name server who we are
-        self.server_address = self.socket.getsockname()
+        super().__init__(port, Handler)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     """One connection."""
 
     server: Server
-    protocol_version = "HTTP/1.1"
-    server_version = f"nbtools/{__version__}"
-    disable_nagle_algorithm = True  # a reply waits for no acknowledgement of the one before
-    timeout = SILENT
 
     def _serve(self) -> None:
         status = 200
@@ -114,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _from_here(self) -> None:
         """Refuse what a web page has sent, also one whose name was made to lead here."""
-        if self.headers.get("Host") not in self.server.hosts or self.headers.get("Origin"):
+        if not self.from_here:
             self.close_connection = True
             raise Refused(
                 "PERMISSION_DENIED", "the emulator serves this machine's programs, no web pages"
@@ -130,10 +108,3 @@ class Handler(BaseHTTPRequestHandler):
             *["Connection: close"][: self.close_connection],
         ]
         self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing of what went well; `log_error` comes here too."""
-
-    def log_error(self, format: str, *args: Any) -> None:
-        """Onto the emulator's log."""
-        BaseHTTPRequestHandler.log_message(self, format, *args)

@@ -14,14 +14,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtools.emulator import catalog, executions, firing, handlers, rest, rpc, schedules
+from nbtools.emulator import (
+    buckets,
+    catalog,
+    executions,
+    firing,
+    handlers,
+    loopback,
+    rest,
+    rpc,
+    schedules,
+)
 from nbtools.emulator.lifecycle import Running, files, last, variables
-from nbtools.errors import RequestError, StateError
+from nbtools.errors import MissingDependency, RequestError, StateError
 from nbtools.settings import environment
 from nbtools.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from nbtools.emulator.storage import Server as Storage
 
 
 def run(
@@ -47,9 +59,11 @@ def run(
         known = catalog.load()
         opened = Store(store)
         service = handlers.Service(known, opened, clock, lambda: _surroundings(store))
-        http, grpc, running = _doors(folder, known, service.answer, port, before, project, location)
-        thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+        open_at = _doors(folder, known, service.answer, port, before)
+        http, grpc, grpc_port, gs = open_at
+        running = Running(os.getpid(), http.port, grpc_port, project, location, gs.port)
+        for server in (http, gs):
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         fires = threading.Thread(target=firing.run, args=(store, clock, stop), daemon=True)
         try:
             _credentials(folder, running)
@@ -63,8 +77,9 @@ def run(
             stop.set()
             if fires.ident:
                 fires.join()
-            http.shutdown()
-            http.server_close()
+            for server in (http, gs):
+                server.shutdown()
+                server.server_close()
             grpc.stop(1.0).wait()
             opened.close()
 
@@ -76,47 +91,49 @@ def _surroundings(store: Path) -> dict[str, str]:
 
 
 def _doors(
-    folder: Path,
-    known: catalog.Catalog,
-    answer: rest.Answer,
-    port: int,
-    before: Running | None,
-    project: str,
-    location: str,
-) -> tuple[rest.Server, Any, Running]:
-    """Both doors: where they were the last time, if no other port is asked for."""
-    said = ""
-    for http_port, grpc_port in _places(folder, port, before):
+    folder: Path, known: catalog.Catalog, answer: rest.Answer, port: int, before: Running | None
+) -> tuple[rest.Server, Any, int, Storage]:
+    """All doors, gRPC's with its port: where they were the last time, if no other is asked for."""
+    said, storage = "", _storage()
+    for http_port, grpc_port, gs_port in _places(folder, port, before):
+        opened: list[loopback.Server] = []
         try:
-            http = rest.Server(http_port, known, answer)
-        except OSError as error:
-            said = f"port {http_port} of 127.0.0.1: {error.strerror}"
-            continue
-        try:
+            opened.append(http := rest.Server(http_port, known, answer))
+            opened.append(gs := storage.Server(gs_port, buckets.folder(folder.parent)))
             grpc, bound = rpc.serve(grpc_port, known, answer, folder)
         except OSError as error:
-            http.server_close()
-            said = str(error)
+            for server in opened:
+                server.server_close()
+            taken = (http_port, gs_port, 0)[len(opened)]
+            said = f"port {taken} of 127.0.0.1: {error.strerror}" if taken else str(error)
             continue
-        return http, grpc, Running(os.getpid(), http.port, bound, project, location)
+        return http, grpc, bound, gs
     raise RequestError(f"the emulator cannot listen: {said}; name another --port, or 0 for any")
 
 
-def _places(folder: Path, port: int, before: Running | None) -> Iterator[tuple[int, int]]:
+def _storage() -> Any:
+    try:
+        from nbtools.emulator import storage
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"the emulator needs {error.name}: {catalog.PIP}") from None
+    return storage
+
+
+def _places(folder: Path, port: int, before: Running | None) -> Iterator[tuple[int, int, int]]:
     """Ports to try: those of the last time, then some that are this store's own and that no
     system gives to outgoing connections, then any.
     """
     if before is not None and port in (0, before.port):
-        yield before.port, before.grpc_port
+        yield before.port, before.grpc_port, before.storage_port
     if port:
-        yield port, port + 1
-        yield port, 0
+        yield port, port + 1, port + 2
+        yield port, 0, 0
         return
     first = int.from_bytes(hashlib.sha256(str(folder).encode()).digest()[:4])
     for number in range(10):
-        own = 20_000 + (first + 37 * number) % 6_000 * 2
-        yield own, own + 1
-    yield 0, 0
+        own = 20_000 + (first + 37 * number) % 4_000 * 3
+        yield own, own + 1, own + 2
+    yield 0, 0, 0
 
 
 @contextmanager
