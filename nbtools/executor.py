@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from nbtools.errors import RequestError
 from nbtools.machine import Machine
 from nbtools.nouns import moment, stamp
 from nbtools.secrets import Secrets
@@ -177,3 +178,18 @@ class Executor(Protocol):
 
     def stop(self, handle: str) -> None:
         """Ask it to stop: interrupt first, then kill. Does not wait. Again is the same."""
+
+
+def refuse(name: str, executor: Executor, task: Task, cwd: str | Path = "") -> None:
+    """Raises RequestError for what is asked for and the executor of that name has not.
+
+    `cwd` is what somebody asks for: a task has one in any case.
+    """
+    asked = {**vars(task), "cwd": cwd}
+    why = [said for word, said in executor.lacks.items() if asked[word]]
+    for word in task.machine.asked:
+        if word not in executor.takes:
+            flag = "machine" if word == "type" else word.replace("_", "-")
+            why.append(f"executor {name} has no --{flag}: leave it out, or choose another executor")
+    if why:
+        raise RequestError("\n".join(why))

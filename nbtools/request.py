@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nbtools import keyring, registry, secrets
 from nbtools.errors import RequestError
-from nbtools.executor import Executor, Task
+from nbtools.executor import Task, refuse
 from nbtools.kernels.preload import imports
 from nbtools.machine import Machine
 from nbtools.notebook import Notebook
@@ -132,7 +132,7 @@ def plan(
         warm=settings.warm,
         preload=settings.preload or imports(notebook.data, cwd),
     )
-    _refuse(executor_name, executor, replace(task, cwd=request.cwd))  # type: ignore[arg-type]
+    refuse(executor_name, executor, task, request.cwd)
     task = executor.accept(task)
     job = Job(
         name=name,
@@ -149,17 +149,6 @@ def plan(
     identity = {"job": name, "experiment": experiment, "run": run}
     prepared = prepare(notebook, params, identity, kernel, request.keep_injected)
     return Plan(request=request, job=job, task=task, notebook=notebook, prepared=prepared)
-
-
-def _refuse(name: str, executor: Executor, asked: Task) -> None:
-    """Refuse what is asked for and this executor has not; `asked.cwd` is empty if nobody does."""
-    why = [why for name_, why in executor.lacks.items() if getattr(asked, name_, None)]
-    for word in asked.machine.asked:
-        if word not in executor.takes:
-            flag = "machine" if word == "type" else word.replace("_", "-")
-            why.append(f"executor {name} has no --{flag}: leave it out, or choose another executor")
-    if why:
-        raise RequestError("\n".join(why))
 
 
 def shares_cores(request: Request, settings: Settings) -> bool:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -172,11 +172,12 @@ class VertexExecutor:
         self._asked.pop(handle, None)
         if _seen(folder).state.final:
             return
-        with suppress(NotFound):
-            try:
-                self._delete(Kept.read(folder))
-            except RequestError as error:  # asked for again by whoever looks next
-                self._warn(f"it cannot be cancelled now: {error}")
+        try:
+            self._delete(Kept.read(folder))
+        except NotFound:
+            return
+        except RequestError as error:  # asked for again by whoever looks next
+            self._warn(f"{folder.name} cannot be cancelled now: {error}")
 
     # -- inside -----------------------------------------------------------------------
 
@@ -194,14 +195,14 @@ class VertexExecutor:
             with suppress(NotFound):
                 self._delete(kept)
             return replace(seen, state=JobState.CANCELLING)
-        seen = replace(seen, state=state, start_time=found.create_time)
+        seen = replace(seen, state=state, start_time=_utc(found.create_time))
         return self._ended(kept, task, seen, found) if state.final else seen
 
     def _ended(self, kept: Kept, task: Task, seen: Observation, found: Any) -> Observation:
         """Bring home what has come out; the last observation says how it went."""
         well = seen.state is JobState.SUCCEEDED
         said = " ".join(found.status.message.split())
-        seen = replace(seen, end_time=found.update_time)
+        seen = replace(seen, end_time=_utc(found.update_time))
         try:
             brought = vertex_results.bring(task, kept.uri, well)
         except Unavailable:
@@ -218,10 +219,12 @@ class VertexExecutor:
         if well:
             error_ = "" if "://" in task.output else deliver(task, task.executed)
             return replace(seen, error=error_, state=JobState.FAILED if error_ else seen.state)
+        # An interrupt is what ends a notebook that took too long, and not why it was ended.
+        stopped = "KeyboardInterrupt" in brought.error
         late = seen.state is JobState.EXPIRED or found.status.code == _DEADLINE
-        why = f"timed out: it took longer than the {task.timeout:g} s that --timeout allows"
-        error_ = (said or why) if late else brought.error or said or f"see {kept.name}"
-        return replace(seen, error=error_)
+        why = f"timed out: it took longer than the {_limit(task):g} s that --timeout allows"
+        shown = "" if stopped or late else brought.error
+        return replace(seen, error=shown or said or (why if late else f"see {kept.name}"))
 
     def _due(self, handle: str) -> bool:
         """Whether to ask again, which is then done."""
@@ -263,6 +266,15 @@ class VertexExecutor:
             self._call(kept, "create_notebook_execution_job", request)
         except ValueError as error:  # Google's classes take no such value: a GPU that is none
             raise RequestError(f"Vertex AI knows no such machine: {error}") from None
+
+
+def _limit(task: Task) -> float:
+    return task.timeout or vertex_request.LONGEST
+
+
+def _utc(time: datetime) -> datetime:
+    """Without the nanoseconds that Google's have."""
+    return datetime.fromtimestamp(time.timestamp(), UTC)
 
 
 def _source(task: Task, settings: Settings) -> dict[str, Any]:
