@@ -125,7 +125,7 @@ def told(where: str) -> Iterator[None]:
     except exceptions.RetryError as error:
         raise Unavailable(f"{where} does not answer: {error.cause}") from None
     except OSError as error:  # what REST's transport says when there is no way there
-        raise Unavailable(f"{where} cannot be reached: {_line(error)}") from None
+        raise Unavailable(f"{where} cannot be reached: {_why(error)}") from None
     except auth.GoogleAuthError as error:
         raise RequestError(
             f"no credentials: gcloud auth application-default login ({_line(error)})"
@@ -151,6 +151,12 @@ def _ours(error: Any, where: str) -> NbtoolsError:
     if error.code in (401, 403):
         return RequestError(f"{said}; ask for the role, `nbtools workbench access` names them")
     return RequestError(said or str(error))
+
+
+def _why(error: OSError) -> str:
+    """What the system says, of all that the libraries between say around it."""
+    found = re.search(r"\[Errno -?\d+\] ([^\"'()]+)", str(error))
+    return found[1].strip() if found else _line(error)
 
 
 def _line(error: object) -> str:

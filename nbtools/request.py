@@ -132,7 +132,7 @@ def plan(
         warm=settings.warm,
         preload=settings.preload or imports(notebook.data, cwd),
     )
-    refuse(executor_name, executor, task, request.cwd)
+    refuse(executor_name, executor, task, cwd if cwd != notebook.path.parent else "")
     task = executor.accept(task)
     job = Job(
         name=name,

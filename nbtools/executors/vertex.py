@@ -33,7 +33,7 @@ KEPT, SEEN, STOP = "vertex.json", "seen.json", "stop"
 #: seconds that Vertex AI may take to answer.
 PATIENCE: Final = 30.0
 #: a job that was asked for this long ago, and is not there, never arrived.
-ARRIVAL: Final = timedelta(seconds=120)
+ARRIVAL: Final = timedelta(seconds=60)
 #: seconds between two questions: a part of a job's age, within these.
 OFTEN, SELDOM, PART = 0.25, 10.0, 0.05
 
@@ -96,7 +96,7 @@ class VertexExecutor:
         self._stopwatch = stopwatch
         self._clients: dict[str, Any] = {}  #: by host
         self._asked: dict[str, tuple[float, float]] = {}  #: handle -> first and last question
-        self._warned = False
+        self._warned: set[str] = set()
 
     def accept(self, task: Task) -> Task:
         settings = Settings.load()
@@ -154,10 +154,10 @@ class VertexExecutor:
         try:
             seen = self._look(kept, task, seen, now)
         except Unavailable as error:  # how it stands nobody knows: so it stays
-            self._warn(f"job {task.job} is as it was when last seen: {error}")
+            self._warn("look", f"job {task.job} is as it was when last seen: {error}")
             return replace(seen, text=str(error))
         except RequestError as error:  # no right to look is no reason to call it failed
-            self._warn(f"job {task.job} cannot be looked at: {error}")
+            self._warn("look", f"job {task.job} cannot be looked at: {error}")
             return replace(seen, text=str(error))
         write_whole(folder / SEEN, seen.dumps())
         return seen
@@ -177,7 +177,7 @@ class VertexExecutor:
         except NotFound:
             return
         except RequestError as error:  # asked for again by whoever looks next
-            self._warn(f"{folder.name} cannot be cancelled now: {error}")
+            self._warn("stop", f"job {folder.name} cannot be cancelled now: {error}")
 
     # -- inside -----------------------------------------------------------------------
 
@@ -235,9 +235,10 @@ class VertexExecutor:
         self._asked[handle] = first, now
         return True
 
-    def _warn(self, why: str) -> None:
-        if not self._warned:
-            self._warned = True
+    def _warn(self, what: str, why: str) -> None:
+        """Once for each kind of trouble."""
+        if what not in self._warned:
+            self._warned.add(what)
             warnings.warn(why, RuntimeWarning, stacklevel=3)
 
     def _client(self, host: str) -> Any:
@@ -264,7 +265,10 @@ class VertexExecutor:
         }  # fmt: skip
         try:
             self._call(kept, "create_notebook_execution_job", request)
-        except ValueError as error:  # Google's classes take no such value: a GPU that is none
+        except (
+            ValueError,
+            KeyError,
+        ) as error:  # Google's classes take no such value: a GPU that is none
             raise RequestError(f"Vertex AI knows no such machine: {error}") from None
 
 

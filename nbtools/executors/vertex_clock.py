@@ -14,7 +14,6 @@ from nbtools.errors import AlreadyExists, NotFound, RequestError
 from nbtools.executor import Task
 from nbtools.executors import vertex_request, vertex_results
 from nbtools.notebook import write_whole
-from nbtools.nouns import place, slug
 from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
 from nbtools.settings import Settings
 
@@ -47,7 +46,7 @@ class VertexClock:
         settings = Settings.load()
         where = vertex_request.place(settings)
         fields = _fields(schedule, task, prepared, where, settings)
-        handle = schedule.handle or self._left(where, schedule)
+        handle = schedule.handle or self._left(where, schedule, _label(schedule, settings))
         try:
             if not handle:
                 request = {"parent": where.parent, "schedule": fields}
@@ -56,7 +55,10 @@ class VertexClock:
             mask = {"paths": sorted(set(paths))}
             request = {"schedule": {**fields, "name": handle}, "update_mask": mask}
             return str(self._call(where, "update_schedule", request).name)
-        except ValueError as error:  # Google's classes take no such value: a GPU that is none
+        except (
+            ValueError,
+            KeyError,
+        ) as error:  # Google's classes take no such value: a GPU that is none
             raise RequestError(f"Vertex AI knows no such machine: {error}") from None
 
     def look(self, handle: str) -> Standing:
@@ -93,14 +95,14 @@ class VertexClock:
 
     # -- inside -----------------------------------------------------------------------
 
-    def _left(self, where: Place, schedule: Schedule) -> str:
+    def _left(self, where: Place, schedule: Schedule, label: str) -> str:
         """A schedule of ours that is there and that nobody has written down; "" or its handle."""
         request = {"parent": where.parent, "filter": f'display_name="{schedule.name}"'}
         found = self._call(where, "list_schedules", request)
         with told(where.vertex):
             for one in found:
                 asked = getattr(one, _REQUEST).notebook_execution_job
-                if asked.labels.get(vertex_request.LABEL) == _label(schedule):
+                if asked.labels.get(vertex_request.LABEL) == label:
                     return str(one.name)
                 raise AlreadyExists(
                     f"Vertex AI has a schedule {schedule.name!r} that is not of this store, "
@@ -136,7 +138,7 @@ def _fields(
         source = {"gcs_notebook_source": {"uri": uri}}
     uri = vertex_request.sink(task.output, settings)
     job = vertex_request.fields(task, uri, where, source, schedule.name)
-    job["labels"] = {vertex_request.LABEL: _label(schedule)}
+    job["labels"] = {vertex_request.LABEL: _label(schedule, settings)}
     made: dict[str, Any] = {
         "display_name": schedule.name,
         "cron": schedule.cron,
@@ -150,9 +152,9 @@ def _fields(
     return made
 
 
-def _label(schedule: Schedule) -> str:
-    """The same for the same schedule of the same notebook: whose it is, when nobody knows."""
-    return slug(f"{schedule.name}-{place(schedule.notebook)}", 63)
+def _label(schedule: Schedule, settings: Settings) -> str:
+    """The same for the same schedule of the same store: whose it is, when nobody knows."""
+    return vertex_request.token(schedule.name, settings.store)
 
 
 def _place(handle: str) -> Place:

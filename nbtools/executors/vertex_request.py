@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+from pathlib import Path
 from typing import Any, Final
 
 from nbtools.cloud import Place
@@ -60,8 +61,13 @@ def staged(job: str, stem: str, settings: Settings) -> str:
 
 def id_of(task: Task) -> str:
     """The job's id there: always the same, and unlike that of a job of this name elsewhere."""
-    token = hashlib.sha256(f"{socket.gethostname()} {task.folder}".encode()).hexdigest()[:12]
-    return f"{slug(task.job, 48)}-{token}"
+    return token(task.job, task.folder)
+
+
+def token(name: str, folder: Path) -> str:
+    """A name that says which, and that nobody has who keeps things in another folder."""
+    found = hashlib.sha256(f"{socket.gethostname()} {folder} {name}".encode()).hexdigest()
+    return f"{slug(name, 48)}-{found[:12]}"
 
 
 def check(machine: Machine) -> None:

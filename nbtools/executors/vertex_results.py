@@ -35,7 +35,7 @@ class Brought:
 
 def send(path: Any, uri: str) -> None:
     """Put a file into a bucket. Raises RequestError, Unavailable, MissingDependency."""
-    with _told(uri):
+    with told(uri):
         fs, target = remote(uri)
         put_whole(fs, path, target)
 
@@ -65,7 +65,7 @@ def bring(task: Task, uri: str, whole: bool) -> Brought:
 
 def _fetched(task: Task, uri: str) -> bytes:
     """The notebook that lies below `uri`; what lies beside it goes into the task's folder."""
-    with _told(uri):
+    with told(uri):
         fs, root = remote(uri)
         fs.invalidate_cache()
         there = sorted(fs.find(root), key=lambda path: (path.count("/"), path))
@@ -123,7 +123,7 @@ def _status(cell: Any) -> str:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def told(uri: str) -> Iterator[None]:
     """Raise what a bucket's library raises as ours: what to try again is Unavailable."""
     try:
         yield
@@ -135,7 +135,8 @@ def _told(uri: str) -> Iterator[None]:
 
 def _ours(uri: str, error: Exception) -> RequestError:
     code = getattr(error, "code", None) or getattr(error, "status", None)
-    if isinstance(error, PermissionError) or code in (401, 403):
+    forbidden = str(error).startswith("Forbidden")  # all that gcsfs says of it
+    if forbidden or isinstance(error, PermissionError) or code in (401, 403):
         return RequestError(f"{uri} may not be read and written by you: ask for the right to")
     if isinstance(error, FileNotFoundError) or code == 404:
         return NotFound(f"there is no {uri}")
