@@ -54,6 +54,13 @@ class Notebook:
         """The language that the notebook names; python when it names none."""
         return _language(self.data)
 
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The job, experiment and run that nbtools has prepared it for; empty for any other."""
+        said = self.data["metadata"].get("nbtools")
+        ours = IDENTITY in (_tagged(self.data, INJECTED) or "") and isinstance(said, Mapping)
+        return said if ours else {}
+
     def check(self, params: Mapping[str, Any], allow_unknown: bool = False) -> dict[str, Any]:
         """`params` as the notebook takes them.
 

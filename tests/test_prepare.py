@@ -88,3 +88,29 @@ def test_what_is_not_valid_is_said_with_its_cell(prepared, change, said):
     assert f"is not a valid notebook: {said}" in str(caught.value)
     assert "save it again" in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def test_what_was_injected_before_gives_way_or_is_kept(make_notebook):
+    path = make_notebook(
+        "work.ipynb", "z = (lr, layers, NBTOOLS)", parameters="lr = 1.0\nlayers = 2"
+    )
+    before = prepare(Notebook.read(path), {"lr": 0.5, "layers": 3}, {"job": "other"}, "python3")
+    path.write_text(before)
+    found = Notebook.read(path)
+    assert found.injected() == {"lr": 0.5, "layers": 3}
+    assert Notebook.read(make_notebook("plain.ipynb", "1")).injected() == {}
+
+    def values(keep):
+        return run(nbformat.reads(prepare(found, {"lr": 0.1}, IDENTITY, "python3", keep), 4))["z"]
+
+    assert values(keep=False) == (0.1, 2, IDENTITY)
+    assert values(keep=True) == (0.1, 3, IDENTITY)
+
+
+def test_what_somebody_wrote_into_an_injected_cell_is_no_value(make_notebook):
+    path = make_notebook("work.ipynb", parameters="lr = 1.0")
+    tagged = nbformat.read(path, 4)
+    tagged.cells[0].metadata["tags"] = ["injected-parameters"]
+    tagged.cells[0].source = "lr = 0.5\nlr = ("
+    nbformat.write(tagged, path)
+    assert Notebook.read(path).injected() == {}

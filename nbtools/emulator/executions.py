@@ -20,8 +20,8 @@ from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.hands import Hands
 from nbtools.errors import AlreadyExists, RequestError
 from nbtools.executor import Task
-from nbtools.notebook import INJECTED, Notebook
-from nbtools.nouns import IDENTITY, Execution, Job, Run, default_experiment, run_id, slug
+from nbtools.notebook import Notebook
+from nbtools.nouns import Execution, Job, Run, default_experiment, run_id, slug
 from nbtools.request import Plan, Request, plan
 from nbtools.resources import Resource
 from nbtools.runs import find_context
@@ -41,10 +41,12 @@ FULL: Final = 2  #: NOTEBOOK_EXECUTION_JOB_VIEW_FULL
 CODES: Final = {JobState.SUCCEEDED: 0, JobState.CANCELLED: 1, JobState.FAILED: 2,
                 JobState.EXPIRED: 4}  # fmt: skip
 FIELDS: Final = {
-    "notebook_execution_job": selection.Field(selection.id_of, ("=", "!=")),
+    "notebook_execution_job": selection.Field(selection.id_of, ("=", "!="), is_id=True),
     "display_name": selection.Field(lambda m: m.display_name, ("=", "!=", "=~", "!~")),
     "schedule": selection.Field(
-        lambda m: m.schedule_resource_name.rpartition("/")[2], ("=", "!=", "=~", "!~")
+        lambda m: m.schedule_resource_name.rpartition("/")[2],
+        ("=", "!=", "=~", "!~"),
+        is_id=True,
     ),
 }
 ORDERS: Final = ("display_name", "create_time", "update_time")
@@ -73,7 +75,7 @@ def create(call: Call, request: Any) -> Any:
                     name=f"{COLLECTION}/{id_}",
                     type=TYPE,
                     display_name=sent.display_name,
-                    record=record(sent, job),
+                    record=record(call, sent, job),
                 )
                 answer = shown(call, call.store.resources.add(new, call.now), location)
                 progress = call.new("CreateNotebookExecutionJobOperationMetadata")
@@ -141,7 +143,7 @@ def timeout(sent: Any) -> float:
     return float(sent.execution_timeout.ToNanoseconds() / 1e9) or TIMEOUT
 
 
-def record(sent: Any, job: str) -> dict[str, Any]:
+def record(call: Call, sent: Any, job: str) -> dict[str, Any]:
     """What there is to keep of a job as it was asked for; its notebook lies with the job."""
     kept = type(sent)()
     kept.CopyFrom(sent)
@@ -149,6 +151,10 @@ def record(sent: Any, job: str) -> dict[str, Any]:
         kept.ClearField(name)
     if kept.WhichOneof("notebook_source") == "direct_notebook_source":
         kept.direct_notebook_source.ClearField("content")
+    if template := kept.notebook_runtime_template_resource_name:
+        spec = specs.template(call, template).record.get("encryption_spec", {})
+        if not kept.HasField("encryption_spec") and spec:
+            kept.encryption_spec.kms_key_name = spec["kms_key_name"]
     return {**wire.record(kept), "job": job}
 
 
@@ -156,8 +162,10 @@ def _planned(call: Call, sent: Any, id_: str, job: str, path: Path) -> Plan:
     notebook = Notebook.read(path)
     brought = _brings_a_run(call, notebook)
     target = output(call, sent, id_, path.name)
-    if target:
+    try:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # an object of that name, say
+        raise RequestError(f"cannot write to {sent.gcs_output_uri}: {error.strerror}") from None
     request = Request(
         notebook=path,
         params={},
@@ -184,13 +192,8 @@ def _brings_a_run(call: Call, notebook: Notebook) -> bool:
     """Whether the notebook was prepared by nbtools, for a run that has not ended: then it logs
     to that one, whoever's it is.
     """
-    said = notebook.data["metadata"].get("nbtools")
-    if not isinstance(said, Mapping) or not any(
-        INJECTED in cell["metadata"].get("tags", ()) and IDENTITY in "".join(cell["source"])
-        for cell in notebook.data["cells"]
-    ):
-        return False
-    experiment, run = str(said.get("experiment")), str(said.get("run"))
+    said = notebook.identity
+    experiment, run = str(said.get("experiment", "")), str(said.get("run", ""))
     try:
         run_id(experiment, run)
     except RequestError:

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from nbtools import service
+from nbtools.batch import room
 from nbtools.emulator import schedules
 from nbtools.errors import NbtoolsError
 from nbtools.jobs import Jobs
@@ -28,8 +30,13 @@ from nbtools.store import Store
 LOOK: Final = 1.0
 
 
-def run(folder: Path, clock: Callable[[], datetime], stop: threading.Event) -> None:
-    """See to it until `stop` is set; returns when what was begun for it has ended."""
+def run(
+    folder: Path, clock: Callable[[], datetime], stop: threading.Event, alone: threading.Lock
+) -> None:
+    """See to it until `stop` is set; returns when what was begun for it has ended.
+
+    `alone` is held while what a service needs is imported: others may need it too.
+    """
     ended, at_work = threading.Event(), None
     with closing(Store(folder)) as store:
         while not stop.wait(LOOK):
@@ -43,6 +50,9 @@ def run(folder: Path, clock: Callable[[], datetime], stop: threading.Event) -> N
                 at_work.join()
                 at_work = None
             elif wanted and not at_work:
+                with alone:
+                    import_module("nbtools.rehearsal")
+                    import_module("nbtools.warming")
                 ended = threading.Event()
                 at_work = threading.Thread(target=_serve, args=(folder, clock, ended), daemon=True)
                 at_work.start()
@@ -59,7 +69,7 @@ def _others(folder: Path) -> bool:
 def _serve(folder: Path, clock: Callable[[], datetime], ended: threading.Event) -> None:
     with closing(Store(folder)) as store:
         settings = replace(Settings.load(), store=folder)
-        service.Service(Jobs(store, settings, clock), os.cpu_count() or 1, _say).run(ended)
+        service.Service(Jobs(store, settings, clock), room(1000), _say).run(ended)
 
 
 def _say(text: str) -> None:

@@ -18,6 +18,7 @@ from nbtools.emulator import (
     schedules,
     series,
     stores,
+    templates,
     tensorboards,
     workbench,
 )
@@ -37,6 +38,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **locations.HANDLERS,
     **workbench.HANDLERS,
     **deprecated.HANDLERS,
+    **templates.HANDLERS,
     **executions.HANDLERS,
     **schedules.HANDLERS,
 }

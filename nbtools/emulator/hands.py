@@ -30,7 +30,8 @@ class Hands:
         self.folder: Path = store.folder
         self.surroundings = surroundings
         self.jobs = Jobs(store, replace(Settings.load(), store=store.folder), clock)
-        #: held while a job is made: its name, its folder and its record are taken together
+        #: held while a job or a schedule is made: name, folder and record are taken together, and
+        #: what that needs is imported by one thread at a time
         self.alone = Lock()
         self._giving = Lock()
         self._begun: list[Job] = []
@@ -39,9 +40,10 @@ class Hands:
         """Have a job begun that is remembered. Why it cannot be, the job itself says."""
         with self._giving:
             self.jobs.wait(self._begun, 0.0)  # runners that have nothing to do are used again
-            self._begun = [job for job in self._begun if not self._job(job.name).state.final]
+            self._begun = [job for job in self._begun if self._goes_on(job.name)]
             with suppress(NbtoolsError):  # the job is FAILED with that reason
                 self._begun.append(self.jobs.hand_over(task))
 
-    def _job(self, name: str) -> Job:
-        return Job.of(self.jobs.store.get(Execution, name))
+    def _goes_on(self, name: str) -> bool:
+        there = self.jobs.store.find(Execution, name) is not None
+        return there and not self.jobs.look(name)[0].state.final

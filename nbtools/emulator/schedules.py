@@ -67,8 +67,7 @@ def create(call: Call, request: Any) -> Any:
     name = f"{slug(sent.display_name, SHOWN)}-{uuid4().int % 10**12}"
     folder = _folder(call, name)
     try:
-        wanted = _schedule(call, sent, name, folder)
-        Schedules(call.hands.jobs).checked([wanted])  # takes long the first time
+        wanted = _planned(call, sent, name, folder)
         with call.store.write():
             made = Schedules(call.hands.jobs).create(wanted)
             new = Resource(name=f"{COLLECTION}/{name}", type=TYPE,
@@ -77,6 +76,13 @@ def create(call: Call, request: Any) -> Any:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _planned(call: Call, sent: Any, name: str, folder: Path) -> Schedule:
+    """The schedule, found in order: that takes long the first time, and nobody else shall wait."""
+    with call.hands.alone:
+        wanted = _schedule(call, sent, name, folder)
+        return Schedules(call.hands.jobs).checked([wanted])[0]
 
 
 def _schedule(call: Call, sent: Any, name: str, folder: Path) -> Schedule:
@@ -211,8 +217,7 @@ def update(call: Call, request: Any) -> Any:
         _change(new, sent, path)
     folder = _folder(call, before.name)
     try:
-        wanted = _schedule(call, new, before.name, folder)
-        Schedules(call.hands.jobs).checked([wanted])
+        wanted = _planned(call, new, before.name, folder)
         with call.store.write():
             location, old, before = find(call, sent.name)
             (made,) = Schedules(call.hands.jobs).create_all([wanted], replacing=True)

@@ -30,6 +30,7 @@ class Field:
     value: Callable[[Any], Any]  #: of a message: a text, a time as text, a mapping, or None
     operators: tuple[str, ...]  #: of = != =~ !~ < > <= >= and : which is "has"
     is_time: bool = False  #: compared with a time in RFC 3339
+    is_id: bool = False  #: compared with an id, of which a full name is as good
 
 
 def id_of(message: Any) -> str:
@@ -107,6 +108,8 @@ class _Reader(Reader):
             if time is None:
                 raise self.wrong('a time in quotes, as in "2026-11-19T11:30:00Z"', at)
             value = stamp(time) or ""
+        if field.is_id and operator in ("=", "!="):
+            value = value.rpartition("/")[2]
         if operator in ("=~", "!~"):
             try:
                 re.compile(value)

@@ -64,7 +64,8 @@ def run(
         running = Running(os.getpid(), http.port, grpc_port, project, location, gs.port)
         for server in (http, gs):
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        fires = threading.Thread(target=firing.run, args=(store, clock, stop), daemon=True)
+        args = (store, clock, stop, service.hands.alone)
+        fires = threading.Thread(target=firing.run, args=args, daemon=True)
         try:
             _credentials(folder, running)
             _write(folder / "server.json", asdict(running))

@@ -383,6 +383,17 @@ class TestLocalExecutor(ExecutorContract):
     def make_executor(self):
         return LocalExecutor()
 
+    def test_what_was_executed_is_delivered_too_where_it_shall_be(self, executor, begin, tmp_path):
+        target = tmp_path / "out.ipynb"
+        begun, handle = begin("1", "1/0", output=str(target), deliver_partial=True)
+        self.end(executor, handle)
+        assert target.read_bytes() == begun.partial.read_bytes()
+
+    def test_the_environment_has_what_the_task_says(self, executor, begin):
+        task, handle = begin("import os; print(os.environ['COLOUR'])", env={"COLOUR": "blue"})
+        self.end(executor, handle)
+        assert '"blue\\n"' in task.executed.read_text()
+
     def test_a_runner_that_is_killed_is_found_and_its_kernel_ends(self, executor, begin):
         task, handle = begin("import os\nprint(os.getpid())", "import time\ntime.sleep(600)")
         self.in_cell(executor, handle, 2)

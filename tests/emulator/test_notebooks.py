@@ -1,6 +1,7 @@
 """NotebookService: execution jobs that are really executed, by real kernels."""
 
 import json
+import shutil
 import time
 
 import nbformat
@@ -9,11 +10,14 @@ from google.api_core import exceptions
 from google.cloud.aiplatform_v1 import types
 from nbformat.v4 import new_code_cell, new_notebook
 
+from nbtools import removal
 from nbtools.emulator import buckets, executions
 from nbtools.jobs import Jobs
 from nbtools.notebook import Notebook
-from nbtools.nouns import Execution, utc_now
+from nbtools.nouns import Context, Execution, utc_now
 from nbtools.prepare import prepare
+from nbtools.request import Request
+from nbtools.retry import retry
 from nbtools.settings import Settings
 from nbtools.states import JobState
 
@@ -239,6 +243,21 @@ def test_what_cannot_be_is_refused_in_googles_words(create):
         create(asked("1", notebook_runtime_template_resource_name=name))
 
 
+def test_where_an_object_lies_no_result_can(emulator, create):
+    buckets.write(emulator.folder, "gs://results/here", b"an object")
+    with pytest.raises(exceptions.BadRequest, match="cannot write to gs://results/here"):
+        create(asked("1"))
+    assert emulator.store.select(Execution) == []
+
+
+def test_a_notebook_whose_metadata_is_odd_is_refused(create):
+    odd = json.loads(content("1"))
+    odd["metadata"]["nbtools"] = {"experiment": "../..", "run": 5}
+    odd["cells"][0]["metadata"]["tags"] = 7
+    with pytest.raises(exceptions.BadRequest, match="not a valid notebook"):
+        create(asked(direct_notebook_source={"content": json.dumps(odd).encode()}))
+
+
 @pytest.fixture
 def three(create, ended):
     """Three jobs that have ended."""
@@ -277,3 +296,34 @@ def test_jobs_are_listed_filtered_ordered_and_by_pages(notebooks, three, create)
     assert "direct_notebook_source" not in get(name=name)
     whole = get({"name": name, "view": FULL})
     assert json.loads(whole.direct_notebook_source.content)["cells"][0]["source"] == ["1"]
+
+
+def test_a_job_that_was_pruned_is_gone_and_its_id_is_free(create, ended, notebooks, emulator):
+    made = ended(create(asked("1"), "again").name)
+    removal.remove(emulator.store, Execution, "again")
+    shutil.rmtree(emulator.folder / "jobs" / "again")
+    removal.remove(emulator.store, Context, "a-job-again")
+    with pytest.raises(exceptions.NotFound):
+        notebooks.get_notebook_execution_job(name=made.name)
+    assert listed(notebooks) == []
+    assert ended(create(asked("1"), "again").name).name == made.name
+
+
+def test_an_id_that_is_a_jobs_name_already_is_no_trouble(create, ended, jobs, make_notebook):
+    """An executor may well call the job here as it calls its own, in the same store."""
+    mine = jobs.submit(Request(notebook=make_notebook("t.ipynb", "1"), params={}, job="same"))
+    made = ended(create(asked("1"), "same").name)
+    assert made.name.endswith("/same")
+    assert made.job_state == types.JobState.JOB_STATE_SUCCEEDED
+    assert {job.name for job in jobs.list()} == {mine.name, "a-job-same"}
+
+
+def test_a_retry_keeps_what_was_injected_and_the_surroundings(create, ended, jobs, emulator):
+    injected = new_code_cell("lr = 0.25", metadata={"tags": ["injected-parameters"]})
+    says = "import os\nprint(lr, 'NBTOOLS_VERTEX' in os.environ, NBTOOLS['run'])"
+    ended(create(asked(injected, says), "first").name)
+    again = retry(jobs, "first")
+    while not jobs.get(again.name).state.final:
+        time.sleep(0.05)
+    executed = jobs.outputs(jobs.get(again.name)).notebook
+    assert nbformat.read(executed, 4).cells[-1].outputs[0].text == f"0.25 True {again.run}\n"

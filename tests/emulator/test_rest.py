@@ -55,7 +55,7 @@ def test_errors_have_googles_shape(ask):
     ("verb", "path", "body", "status", "word"),
     [
         ("GET", "/v1/projects/p/locations/us-central1/endpoints", None, 501, "UNIMPLEMENTED"),
-        ("GET", "/v1/projects/p/locations/us-central1/schedules", None, 501, "UNIMPLEMENTED"),
+        ("GET", "/v1/projects/p/locations/l/notebookRuntimes", None, 501, "UNIMPLEMENTED"),
         ("GET", "/v1beta1/projects/p/locations/l/metadataStores", None, 501, "UNIMPLEMENTED"),
         ("GET", "/etc/passwd", None, 501, "UNIMPLEMENTED"),
         ("PUT", f"{PATH}/a", {}, 501, "UNIMPLEMENTED"),

@@ -297,7 +297,9 @@ def test_the_emulator_fires_by_itself_while_no_service_does(
     made = create("print('by itself')")
     clock.move(minutes=1)
     stop = threading.Event()
-    fires = threading.Thread(target=firing.run, args=(emulator.folder, clock, stop))
+    fires = threading.Thread(
+        target=firing.run, args=(emulator.folder, clock, stop, threading.Lock())
+    )
     fires.start()
     try:
         limit = time.monotonic() + 120
