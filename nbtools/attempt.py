@@ -90,6 +90,7 @@ def _request(schedule: Schedule, params: dict[str, Any], output: str) -> Request
         cpu_time=schedule.cpu_time,
         machine=schedule.machine,
         secrets=schedule.secrets,
+        vertex=schedule.vertex,
         schedule=schedule.name,
     )
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nbtools.errors import MissingDependency, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import ModuleType
 
     from nbtools.clock import Clock
@@ -37,6 +38,9 @@ MIRRORS = {
     "tensorboard": ("nbtools.mirrors.tensorboard:TensorboardMirror", "tensorboard"),
     "wandb": ("nbtools.mirrors.wandb:WandbMirror", "wandb"),
 }
+
+#: what Google's SDK in a notebook may talk to -> what gives a program its environment for that.
+VERTEX = {"local": "nbtools.emulator.lifecycle:surroundings"}
 
 #: import name -> what to give pip.
 PIP = {
@@ -96,6 +100,16 @@ def mirror(name: str, options: Mapping[str, Any]) -> Mirror:
     except (TypeError, AttributeError) as error:
         raise RequestError(f"mirror {name!r} cannot be made: {error}") from None
     return made
+
+
+def vertex(name: str) -> Callable[[Path, Mapping[str, str]], dict[str, str]]:
+    """What gives the variables that a program needs besides, of a store and its environment."""
+    if name not in VERTEX:
+        raise RequestError(f"no vertex {name!r}: there is {', '.join(VERTEX)}")
+    module, _, attribute = VERTEX[name].partition(":")
+    found: Callable[[Path, Mapping[str, str]], dict[str, str]]
+    found = getattr(import_module(module), attribute)
+    return found
 
 
 def need(module: str) -> ModuleType:

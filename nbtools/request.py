@@ -48,6 +48,7 @@ class Request:
     machine: Machine = Machine()  #: what it is to be executed on
     env: Mapping[str, str] = field(default_factory=dict)  #: more for its kernel's environment
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
+    vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
     checkpoint: str = ""  #: keep the state after `cells`, or after those `tagged` checkpoint
     cache: bool = False  #: take a job that succeeded with the same before, if there is one
     inputs: tuple[str, ...] = ()  #: artifacts or files that the notebook reads
@@ -105,6 +106,8 @@ def plan(
     name = request.job or job_name(notebook.path, now, os.urandom(4).hex())
     experiment = request.experiment or settings.experiment or default_experiment(notebook.path)
     run = request.run or default_run(experiment, name)
+    if request.vertex:
+        registry.vertex(request.vertex)  # refuses what there is not
     run_id(experiment, run)  # refuses names that Vertex AI would refuse
     needed = secrets.named([*request.secrets, *secrets.holes(params)])
     _shows_none(params, keyring.find(needed, settings))
@@ -127,6 +130,7 @@ def plan(
         cpu_time=_limit("cpu_time", request.cpu_time),
         machine=request.machine.filled(settings.machine, executor.takes),
         secrets=needed,
+        vertex=request.vertex,
         checkpoint=_checkpoint(request.checkpoint, needed),
         report_wanted=request.report,
         warm=settings.warm,

@@ -80,6 +80,7 @@ class Schedule:
     machine: Machine = Machine()  #: what each attempt is to be executed on
     env: Mapping[str, str] = field(default_factory=dict)  #: more for its kernel's environment
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
+    vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
     priority: int = 0  #: the higher is executed first when there is not room for all
     notify: tuple[str, ...] = ()  #: who hears of failure and recovery: see nbtools.notices
     handle: str = ""  #: what the clock of its executor knows it by; empty: our service fires it

@@ -33,6 +33,7 @@ def submit(
     cache: bool = False,
     inputs: Iterable[str] = (),
     secrets: Iterable[str] = (),
+    vertex: str = "",
     allow_unknown: bool = False,
 ) -> SubmittedJob:
     """Begin to execute a notebook and return its job at once; it outlives this process.
@@ -62,6 +63,7 @@ def submit(
         cache=cache,
         inputs=tuple(inputs),
         secrets=tuple(secrets),
+        vertex=vertex,
         allow_unknown=allow_unknown,
     )
     return Jobs.open().submit(request)

@@ -260,6 +260,7 @@ def sweep(
     machine: Machine | None = None,
     inputs: Iterable[str] = (),
     secrets: Iterable[str] = (),
+    vertex: str = "",
     allow_unknown: bool = False,
     notice: Notice | None = None,
 ) -> Sweep:
@@ -282,7 +283,7 @@ def sweep(
         notebook=notebook, params=params or {}, experiment=experiment, kernel=kernel, cwd=cwd,
         executor=executor, timeout=timeout, cell_timeout=cell_timeout, memory=memory,
         cpu_time=cpu_time, threads=threads, machine=machine or Machine(),
-        inputs=tuple(inputs), secrets=tuple(secrets),
+        inputs=tuple(inputs), secrets=tuple(secrets), vertex=vertex,
         allow_unknown=allow_unknown,
     )  # fmt: skip
     design = Design(

@@ -72,7 +72,10 @@ def status(json_: bool) -> None:
 @_TRANSPORT
 def env(transport: str) -> None:
     """Print what to put into a shell's environment; begins the emulator if none runs."""
-    for name, value in variables(transport).items():
+    from nbtools.emulator import lifecycle
+
+    made = lifecycle.surroundings(Settings.load().store, environment(), transport)
+    for name, value in made.items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
@@ -89,19 +92,6 @@ def run(project: str, location: str, port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
     server.run(Settings.load().store, project, location, port, stopping, utc_now, _say)
-
-
-def variables(transport: str) -> dict[str, str]:
-    """The environment in which programs use the emulator, which is begun if none runs."""
-    from nbtools.emulator import lifecycle
-
-    store = Settings.load().store
-    found = lifecycle.running(store)
-    if found is None:
-        before = lifecycle.last(store)
-        place = (before.project, before.location) if before else ("local", "us-central1")
-        found = lifecycle.start(store, *place)
-    return lifecycle.variables(store, found, transport, environment())
 
 
 def _say(found: object) -> None:

@@ -12,12 +12,16 @@ import click
 from nbtools.cli import machine
 from nbtools.cli.quantity import Duration, Size
 from nbtools.errors import NotebookFailed, RequestError
-from nbtools.settings import environment, set_environment
 from nbtools.states import JobState
 
 if TYPE_CHECKING:
     from nbtools.jobs import Jobs, SubmittedJob
     from nbtools.request import Request
+
+VERTEX = click.option(
+    "--vertex", is_flag=False, flag_value="local", default="", type=click.Choice(["", "local"]),
+    help="local: Google's SDK in the notebook logs to this store, see `emulator`.",
+)  # fmt: skip
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
@@ -65,11 +69,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
                 "--input", "inputs", multiple=True, metavar="ARTIFACT",
                 help="What the notebook reads: recorded, and part of what --cache compares.",
             ),
-            click.option(
-                "--vertex", is_flag=False, flag_value="local", default="",
-                type=click.Choice(["", "local"]),
-                help="local: Google's SDK in the notebook logs to this store, see `emulator`.",
-            ),
+            VERTEX,
             click.option(
                 "--allow-unknown", is_flag=True, help="Inject names the notebook does not have."
             ),
@@ -147,15 +147,9 @@ def submit(notebook: str, json_: bool, **asked: Any) -> None:
         click.echo(job.name)
 
 
-def _request(
-    notebook: str, files: Any, params: Any, raw: Any, vertex: str, **asked: Any
-) -> Request:
+def _request(notebook: str, files: Any, params: Any, raw: Any, **asked: Any) -> Request:
     from nbtools.request import Request
 
-    if vertex:
-        from nbtools.cli import emulator
-
-        set_environment({**environment(), **emulator.variables("rest")})
     return Request(notebook=notebook, params=read_params(notebook, files, params, raw), **asked)
 
 

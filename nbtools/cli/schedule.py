@@ -9,6 +9,7 @@ import click
 
 from nbtools.cli import machine, show
 from nbtools.cli.quantity import Duration, Size
+from nbtools.cli.run import VERTEX
 from nbtools.errors import RequestError
 from nbtools.machine import Machine
 
@@ -71,6 +72,7 @@ def schedule() -> None:
 @click.option("--cpu-time", type=Duration(), default=0.0, help="Limit of CPU for each attempt.")
 @click.option("--secret", "secrets", multiple=True, metavar="NAME",
               help="A secret for its environment: `nbtools secret set NAME` keeps it.")  # fmt: skip
+@VERTEX
 @click.option("--priority", default=0, help="The higher goes first when there is no room.")
 @click.option("--notify", multiple=True, metavar="TARGET",
               help="On failure and recovery: https://…, mailto:…, command:…")  # fmt: skip

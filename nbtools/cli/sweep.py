@@ -9,6 +9,7 @@ import click
 
 from nbtools.cli import machine, show
 from nbtools.cli.quantity import Duration, Size
+from nbtools.cli.run import VERTEX
 from nbtools.errors import NotebookFailed, RequestError
 
 DIRECTION = click.Choice(["", "maximize", "minimize"])
@@ -66,6 +67,7 @@ def sweep() -> None:
 @click.option("--cpu-time", type=Duration(), default=0.0, help="Limit of CPU for a trial: 10m.")
 @click.option("--secret", "secrets", multiple=True, metavar="NAME", help="For its environment.")
 @click.option("--threads", default=0, help="CPU threads. Default: the cores, shared among -j.")
+@VERTEX
 @click.option("--input", "inputs", multiple=True, metavar="ARTIFACT", help="What it reads.")
 @machine.options
 @click.option("--allow-unknown", is_flag=True, help="Take names the notebook does not have.")

@@ -39,9 +39,10 @@ def place(project: str, location: str, vertex: str = "") -> Place:
     from nbtools.cloud import Place
 
     if vertex:
-        from nbtools.cli import emulator
+        from nbtools import registry
 
-        set_environment({**environment(), **emulator.variables("rest")})
+        whole = environment()
+        set_environment({**whole, **registry.vertex(vertex)(Settings.load().store, whole)})
     settings = Settings.load()
     return Place(project or settings.project, location or settings.zone)
 

@@ -111,7 +111,7 @@ def start(store: Path, project: str, location: str, port: int = 0) -> Running:
         ended = process.poll() is not None
         if found := running(store):  # ours, or that of somebody who was faster
             return found
-        if ended:
+        if ended and journal.abandoned(files(store) / "lock"):  # nor does another one begin
             said = log.read_bytes()[begun:].decode(errors="replace").strip()
             raise RequestError(f"the emulator has ended: {said.removeprefix('nbtools: ')}")
         time.sleep(0.02)
@@ -162,6 +162,18 @@ def variables(
     if "GOOGLE_APPLICATION_CREDENTIALS" not in environ:
         made["GOOGLE_APPLICATION_CREDENTIALS"] = str(files(store) / "credentials.json")
     return made
+
+
+def surroundings(
+    store: Path, environ: Mapping[str, str], transport: str = "rest"
+) -> dict[str, str]:
+    """What a program needs in its environment; the emulator is begun if none runs, as it was."""
+    found = running(store)
+    if found is None:
+        before = last(store)
+        place = (before.project, before.location) if before else ("local", "us-central1")
+        found = start(store, *place)
+    return variables(store, found, transport, environ)
 
 
 def record(found: Running) -> dict[str, object]:

@@ -142,9 +142,9 @@ class Objects(Storage):  # type: ignore[misc]
         """Make or replace an object. Raises NotFound for the bucket, RequestError for a name."""
         if self.get_bucket(bucket_name) is None:
             raise NotFound(f"no bucket {bucket_name}")
+        path = buckets.place(self._folder, bucket_name, file_name)
         part = buckets.spare(self._folder)
         part.write_bytes(content)
-        path = buckets.place(self._folder, bucket_name, file_name)
         before = path.stat().st_mtime_ns if path.is_file() else 0
         generation = max(time.time_ns(), before + 1)
         file_obj |= {

@@ -101,7 +101,8 @@ class Asked(Request):  # type: ignore[misc]
         """The handler that answers. Raises Refused when there is none."""
         asked = "GET" if self.method == "HEAD" else self.method
         for route, handlers in ROUTES:
-            if match := route.fullmatch(self.path):
+            match = route.fullmatch(self.path)
+            if match and (handlers is not HANDLERS[-1][1] or not _JSON_API.match(self.path)):
                 self.set_match(match)
                 if asked in handlers:
                     return handlers[asked]

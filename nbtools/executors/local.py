@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from nbtools import leftovers
+from nbtools import leftovers, registry
 from nbtools.errors import AlreadyExists, RequestError, StoreError
 from nbtools.executor import DIED, Observation, Task
 from nbtools.kernels import wire
@@ -165,6 +165,9 @@ class LocalExecutor:
         return kernel
 
     def start(self, task: Task, secrets: Secrets) -> str:
+        whole = environment()
+        if task.vertex:
+            whole |= registry.vertex(task.vertex)(task.store, whole)
         lock = os.open(task.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if (task.folder / PROGRESS).exists() or not _take(lock):
@@ -173,7 +176,7 @@ class LocalExecutor:
             os.write(lock, json.dumps({"host": socket.gethostname()}).encode())
             (task.folder / TASK).write_text(task.dumps())
             with (task.folder / LOG).open("wb") as log:
-                worker = self._give(task.folder, secrets, lock, log.fileno())
+                worker = self._give(task.folder, secrets, whole, lock, log.fileno())
                 self._at_work[str(task.folder)] = worker
         finally:
             os.close(lock)
@@ -182,8 +185,9 @@ class LocalExecutor:
     def begun(self, folder: Path) -> str:
         return str(folder) if (folder / PROGRESS).exists() else ""
 
-    def _give(self, folder: Path, secrets: Secrets, lock: int, log: int) -> Worker:
-        whole = environment()
+    def _give(
+        self, folder: Path, secrets: Secrets, whole: dict[str, str], lock: int, log: int
+    ) -> Worker:
         whole.pop(NAMES, None)  # a job that a job begins has the secrets that it asks for
         sealed = {**secrets.among(whole), **secrets}
         env = {k: v for k, v in whole.items() if k not in {*sealed, *own().among(whole)}}

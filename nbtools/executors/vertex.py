@@ -78,6 +78,7 @@ class VertexExecutor:
         "checkpoint": "on Vertex AI no kernel is left to go on from: leave out --checkpoint",
         "secrets": "secrets stay here: let the notebook ask Secret Manager, as the account it has",
         "cwd": "there are no folders of yours on Vertex AI: leave out --cwd, and read from gs://",
+        "vertex": "on Vertex AI Google's SDK talks to Vertex AI: leave out --vertex",
         "env": "Vertex AI takes no environment: put it into a --runtime-template",
     }
     differs: Mapping[str, str] = {
