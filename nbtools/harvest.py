@@ -33,7 +33,8 @@ def harvest(store: Store, job: Job, notebook: Path | None, now: datetime) -> str
     if not found:
         return NOTHING
     card = found[-1]  # the newest that was shown of it
-    values = {f"_{kind}": _named(card, kind) for kind in ("params", "metrics")}
+    metrics = {key: _number(value) for key, value in _named(card, "metrics").items()}
+    values = {"_params": _named(card, "params"), "_metrics": metrics}
 
     def taken(before: Context) -> Context:
         merged = {k: {**before.metadata.get(k, {}), **new} for k, new in values.items()}
@@ -61,6 +62,11 @@ def _is_of(card: Mapping[str, Any], job: Job) -> bool:
 def _named(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     found = card.get(kind, {})
     return found if isinstance(found, Mapping) else dict.fromkeys(found)
+
+
+def _number(value: Any) -> Any:
+    """What JSON has no number for the card has as text."""
+    return float(value) if value in ("nan", "inf", "-inf") else value
 
 
 def _point(values: Any) -> Point:
