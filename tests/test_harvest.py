@@ -1,12 +1,9 @@
-import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from nbtools import card, opening
 from nbtools.harvest import NOTHING, harvest
@@ -102,15 +99,15 @@ def test_where_the_store_is_ours_no_points_are_carried(home):
 
 
 @pytest.mark.slow
-def test_a_notebook_that_knows_its_experiment_only_is_a_run_of_that(make_notebook, tmp_path):
+def test_a_notebook_that_knows_its_experiment_only_is_a_run_of_that(
+    make_notebook, tmp_path, monkeypatch
+):
     """As a schedule of another's clock has it."""
     path = make_notebook("work.ipynb", "import nbtools\nnbtools.log_metrics({'score': lr})")
     text = prepare(Notebook.read(path), {"lr": 0.25}, {"experiment": "nightly"}, "python3")
-    path.write_text(text)
-    command = [sys.executable, "-m", "papermill", str(path), str(tmp_path / "out.ipynb")]
-    env = {**os.environ, "NBTOOLS_STORE": str(tmp_path / "theirs")}
-    subprocess.run(command, env=env, check=True, capture_output=True, cwd=tmp_path)
-    cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
-    outputs = [o for cell in cells for o in cell["outputs"]]
+    monkeypatch.setenv("NBTOOLS_STORE", str(tmp_path / "theirs"))
+    nb = nbformat.reads(text, as_version=4)
+    NotebookClient(nb, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [o for cell in nb.cells for o in cell["outputs"]]
     (found,) = [o["data"][card.MIME] for o in outputs if card.MIME in o.get("data", {})]
     assert (found["experiment"], found["metrics"]) == ("nightly", {"score": 0.25})

@@ -394,6 +394,10 @@ class TestLocalExecutor(ExecutorContract):
         self.end(executor, handle)
         assert '"blue\\n"' in task.executed.read_text()
 
+    def test_a_bucket_is_no_file(self, executor, make_task):
+        with pytest.raises(RequestError, match="outputs fetch JOB --to gs://bucket/x"):
+            executor.accept(make_task("1", output="gs://bucket/x"))
+
     def test_a_runner_that_is_killed_is_found_and_its_kernel_ends(self, executor, begin):
         task, handle = begin("import os\nprint(os.getpid())", "import time\ntime.sleep(600)")
         self.in_cell(executor, handle, 2)

@@ -201,6 +201,17 @@ class TestJobs:
         monkeypatch.setenv("NBTOOLS_VERTEX", cloud.variables["NBTOOLS_VERTEX"])
         assert ended(Jobs.open(), job.name).state is JobState.SUCCEEDED
 
+    def test_the_command_says_in_a_sentence_that_it_cannot_ask(
+        self, jobs, call, make_notebook, monkeypatch
+    ):
+        job = jobs.submit(asked(make_notebook("work.ipynb", "1")))
+        nowhere(monkeypatch)
+        said = call("jobs", "show", job.name)
+        assert said.stdout.startswith("PENDING")
+        assert said.stderr.startswith(f"nbtools: job {job.name} is as it was when last seen: http")
+        assert said.stderr.endswith("cannot be reached: Connection refused\n")
+        assert said.stderr.count("\n") == 1
+
     def test_without_a_network_nothing_is_begun(self, jobs, make_notebook, monkeypatch):
         nowhere(monkeypatch)
         with pytest.raises(Unavailable, match="cannot be reached"):
@@ -246,8 +257,9 @@ class TestJobs:
     ):
         job = jobs.submit(asked(make_notebook("work.ipynb", "import time; time.sleep(600)")))
         nowhere(monkeypatch)
-        with pytest.warns(RuntimeWarning, match="cannot be cancelled now"):
+        with pytest.warns(RuntimeWarning) as said:
             job = Jobs.open().cancel(job.name)
+        assert any("cannot be cancelled now" in str(warning.message) for warning in said)
         assert job.state is JobState.CANCELLING
         monkeypatch.setenv("NBTOOLS_VERTEX", cloud.variables["NBTOOLS_VERTEX"])
         assert ended(Jobs.open(), job.name).state is JobState.CANCELLED

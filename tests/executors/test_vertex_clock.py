@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -222,3 +223,18 @@ def test_a_large_notebook_goes_by_way_of_the_bucket(
     job = found.create_notebook_execution_job_request.notebook_execution_job
     where = f"gs://staging/of-tests/nbtools/notebooks/schedules/{name}/work.ipynb"
     assert job.gcs_notebook_source.uri == where
+
+
+@pytest.mark.slow
+def test_the_command_says_who_fires_it(cloud, call, name, make_notebook, monkeypatch):
+    make_notebook("work.ipynb", "1")
+    made = call("schedule", "create", name, "0 2 * * *", "work.ipynb", "--executor", "vertex")
+    assert f"fired by vertex: {PARENT}/schedules/" in made.stdout
+    assert made.stderr == ""  # nothing of a service that would have to run
+    assert json.loads(call("schedule", "list", "--json").stdout)[0]["state"] == "ACTIVE"
+    assert call("schedule", "pause", name).stdout == f"PAUSED  {name}\n"
+    assert call("schedule", "history", name).stdout == "it was not due yet\n"
+    nowhere(monkeypatch)
+    listed = call("schedule", "list")
+    assert "PAUSED" in listed.stdout
+    assert listed.stderr.startswith(f"{name}: as it was when last seen: http")
