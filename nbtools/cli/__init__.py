@@ -90,7 +90,7 @@ def _leave(code: int) -> NoReturn:
 def main(leave: Callable[[int], NoReturn] = _leave) -> None:
     """The `nbtools` command; `leave` ends it with its exit code."""
     own_process()
-    warnings.showwarning = _warned  # type: ignore[assignment]
+    warnings.showwarning = _warned
     for stream in (sys.stdout, sys.stderr):  # a name that is no UTF-8 must not end a list
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
