@@ -15,8 +15,8 @@ demo: .venv/ready  ## train on real data and show what came out
 	@mkdir -p .nbtools
 	$(BIN)/nbtools run templates/train.ipynb --experiment train
 
-test: .venv/ready  ## the whole test-suite
-	$(BIN)/python -m pytest
+test: .venv/ready  ## the whole test-suite; two at a time, for most of a test is waiting
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .

@@ -71,7 +71,7 @@ class Place:
 
     def name(self, id: str, collection: str = "instances") -> str:
         """The full name of a resource there; one that is full already stays."""
-        if id.startswith("projects/"):
+        if re.fullmatch(rf"projects/[^/\s]+/locations/[^/\s]+/{collection}/[^/\s]+", id):
             return id
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", id):
             raise RequestError(f"{id!r} is no name of {collection}: see `list`")
@@ -125,7 +125,7 @@ def told(where: str) -> Iterator[None]:
     except exceptions.RetryError as error:
         raise Unavailable(f"{where} does not answer: {error.cause}") from None
     except OSError as error:  # what REST's transport says when there is no way there
-        raise Unavailable(f"{where} cannot be reached: {_why(error)}") from None
+        raise Unavailable(f"{where} cannot be reached: {_reason(error)}") from None
     except auth.GoogleAuthError as error:
         raise RequestError(
             f"no credentials: gcloud auth application-default login ({_line(error)})"
@@ -149,14 +149,14 @@ def _ours(error: Any, where: str) -> NbtoolsError:
     if error.code in (408, 429) or (error.code or 0) >= 500:
         return Unavailable(f"{where} does not answer: {said or error}")
     if error.code in (401, 403):
-        return RequestError(f"{said}; ask for the role, `nbtools workbench access` names them")
+        return RequestError(f"{said}; ask whoever administers the project for the role")
     return RequestError(said or str(error))
 
 
-def _why(error: OSError) -> str:
-    """What the system says, of all that the libraries between say around it."""
-    found = re.search(r"\[Errno -?\d+\] ([^\"'()]+)", str(error))
-    return found[1].strip() if found else _line(error)
+def _reason(error: BaseException) -> str:
+    """What is behind an error of requests, which tells of URLs and of attempts besides."""
+    inner = getattr(error.args[0], "reason", None) if error.args else None
+    return _line(inner or error).rpartition(": ")[2]
 
 
 def _line(error: object) -> str:

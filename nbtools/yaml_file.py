@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +45,28 @@ def faults(data: Any, schema: Path) -> Iterator[str]:
     rules = json.loads(schema.read_text(encoding="utf-8"))
     found = Draft202012Validator(rules).iter_errors(data)
     for error in sorted(found, key=lambda e: [str(part) for part in e.path]):
-        where = ".".join(str(part) for part in error.path) or "the whole"
-        yield f"{where}: {error.message}"
+        where = ".".join(str(part) for part in error.path)
+        if not where and error.validator not in ("additionalProperties", "required"):
+            where = "the whole"
+        yield f"{where}: {_sentence(error)}".removeprefix(": ")
+
+
+def _sentence(error: Any) -> str:
+    """What is wrong in words for people: a pattern says nothing to most of them."""
+    if error.validator == "additionalProperties" and error.validator_value is False:
+        known = error.schema.get("properties", {})
+        return "; ".join(_unknown(key, known) for key in error.instance if key not in known)
+    if error.validator == "required":
+        lacking = [key for key in error.validator_value if key not in error.instance]
+        return f"{' and '.join(lacking)} is missing"
+    if error.validator == "enum":
+        return f"{error.instance!r} is none of {', '.join(map(str, error.validator_value))}"
+    if said := error.schema.get("description"):
+        return f"{error.instance!r} does not fit: {said}"
+    return str(error.message)
+
+
+def _unknown(key: object, known: Iterable[str]) -> str:
+    near = get_close_matches(str(key), known, n=1)
+    meant = f"write {near[0]}" if near else f"there are {', '.join(known)}"
+    return f"there is no {str(key)!r} here: {meant}"

@@ -117,8 +117,11 @@ def test_one_wrong_schedule_leaves_all_as_they_were(schedules, declare):
     ("text", "says"),
     [
         ("", "the whole: None is not of type 'object'"),
-        ("schedules: {a: {cron: '0 2 * * *'}}", "schedules.a: 'notebook' is a required"),
-        ("schedules: {a: {notebook: n, crn: x}}", "'crn' was unexpected"),
+        ("schedules: {a: {cron: '0 2 * * *'}}", "schedules.a: notebook is missing"),
+        (
+            "schedules: {a: {notebook: n, crn: x}}",
+            "schedules.a: there is no 'crn' here: write cron",
+        ),
         ("schedules: {a: {notebook: n, retries: -1}}", "schedules.a.retries: -1 is less"),
         ("schedules: {a: {notebook: n, misfire: never}}", "schedules.a.misfire: 'never'"),
         ("schedules: {a: {notebook: n, cron: 0 2 * *}}", "schedule a: .*wrong number"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from nbtools.cloud import Place
     from nbtools.workbench.request import Request
 
-JSON = click.option("--json", "json_", is_flag=True, help="Print for machines.")
 DRY = click.option("--dry-run", is_flag=True, help="Print the request, and send nothing.")
 ASYNC = click.option("--async", "async_", is_flag=True, help="Do not wait until it is done.")
 
@@ -24,8 +23,8 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--project", default="", help="Default: that of [tool.nbtools], or "
                      "GOOGLE_CLOUD_PROJECT."),
-        click.option("--location", default="", help="A zone: us-central1-a. Default: zone of "
-                     "[tool.nbtools]."),
+        click.option("--location", default="", help="A zone; of templates a region. Default: zone, "
+                     "or location, of [tool.nbtools]."),
         click.option("--vertex", is_flag=False, flag_value="local", default="",
                      type=click.Choice(["", "local"]), help="local: the emulator, not Google."),
     )  # fmt: skip
@@ -34,8 +33,10 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def place(project: str, location: str, vertex: str = "") -> Place:
-    """The place that options and settings say; with `vertex` the emulator is begun."""
+def place(project: str, location: str, vertex: str = "", *, regional: bool = False) -> Place:
+    """The place that options and settings say, of what is in a zone or is `regional`; with
+    `vertex` the emulator is begun.
+    """
     from nbtools.cloud import Place
 
     if vertex:
@@ -44,7 +45,8 @@ def place(project: str, location: str, vertex: str = "") -> Place:
         whole = environment()
         set_environment({**whole, **registry.vertex(vertex)(Settings.load().store, whole)})
     settings = Settings.load()
-    return Place(project or settings.project, location or settings.zone)
+    default = settings.location if regional else settings.zone
+    return Place(project or settings.project, location or default)
 
 
 def send(request: Request, *, wait: bool = True) -> Any:
@@ -53,13 +55,43 @@ def send(request: Request, *, wait: bool = True) -> Any:
     from nbtools.workbench import client
 
     settings = Settings.load()
-    return client.send(request, Endpoint.of(settings), wait=wait)
+    try:
+        return client.send(request, Endpoint.of(settings), wait=wait)
+    except KeyboardInterrupt as error:
+        click.echo("".join(f"\nnbtools: {said}" for said in error.args), err=True)
+        raise
+
+
+def command(words: str, full: str, *more: str) -> str:
+    """A command about the resource of that full name, for this shell: it says the project and
+    the location that are no settings.
+    """
+    settings, (_, project, _, location, *_, id_) = Settings.load(), full.split("/")
+    made = ["nbtools", "workbench", words, id_, *more]
+    made += ["--project", project] if project != settings.project else []
+    made += ["--location", location] if location != settings.zone else []
+    return " ".join(made)
 
 
 def print_request(*requests: Request) -> None:
     """For --dry-run."""
     records = [request.record() for request in requests]
     show.as_json(records[0] if len(records) == 1 else records)
+
+
+def print_record(record: Mapping[str, Any], state: str = "") -> None:
+    """All that there is to a resource, a line a value."""
+    click.echo(f"{show.state(state)}  {record['name']}" if state else record["name"])
+    for path, value in _flat({k: v for k, v in record.items() if k not in ("name", "state")}):
+        click.echo(f"  {path:<40}  {show.text(str(value))}")  # whole: names may be long
+
+
+def _flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return [x for k, v in value.items() for x in _flat(v, f"{path}.{k}".lstrip("."))]
+    if isinstance(value, list):
+        return [x for number, v in enumerate(value) for x in _flat(v, f"{path}[{number}]")]
+    return [(path, value)]
 
 
 #: command -> (where it lies, what it does)

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from nbtools.cli import show
-from nbtools.cli.workbench import JSON, place, send, where
+from nbtools.cli.show import JSON
+from nbtools.cli.workbench import command, place, send, where
 
 
 @click.command(short_help="Show who may open an instance's JupyterLab.")
@@ -33,7 +34,7 @@ def access(name: str, json_: bool, **options: Any) -> None:
         click.echo("  nobody else can open it, and that cannot be changed")
     else:
         click.echo(f"  whoever has {verb.ACT_AS} on that service account can open it")
-        click.echo(f"  nbtools workbench share {name} alex@example.com    # what that takes")
+        click.echo(f"  {command('share', full, 'alex@example.com')}    # what that takes")
     if not found.proxy:
         click.echo("  there is no proxy: it is reached by SSH only")
 
@@ -43,13 +44,15 @@ def access(name: str, json_: bool, **options: Any) -> None:
 @click.argument("people", nargs=-1, required=True, metavar="E-MAIL...")
 @click.option("--manage", is_flag=True, help="Let them start, stop and delete it too.")
 @click.option("--apply", "apply_", is_flag=True, help="Carry the plan out, with gcloud.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @JSON
 @where
 def share(
-    name: str, people: tuple[str, ...], manage: bool, apply_: bool, json_: bool, **options: Any
-) -> None:
+    name: str, people: tuple[str, ...], manage: bool, apply_: bool, yes: bool, json_: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Say what it takes that PEOPLE can open an instance's JupyterLab: a plan to read first.
-    With --apply it is carried out, word by word.
+    With --apply it is carried out, word by word, when you have said yes.
     """
     from nbtools.workbench import access as verb
     from nbtools.workbench import instances
@@ -63,6 +66,8 @@ def share(
             click.echo(f"# {binding.member.partition(':')[2]}: {binding.why}")
             click.echo(binding.line)
     if apply_:
+        if not yes:
+            click.confirm("grant this?", abort=True, err=True)
         verb.apply(bindings)
         click.echo(f"granted: {len(bindings)}", err=True)
     elif not json_:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbtools.cli import show
-from nbtools.cli.workbench import ASYNC, DRY, JSON, place, print_request, send, where
-from nbtools.errors import RequestError
+from nbtools.cli import show, workbench_flags
+from nbtools.cli.show import JSON
+from nbtools.cli.workbench import (
+    ASYNC,
+    DRY,
+    command,
+    place,
+    print_record,
+    print_request,
+    send,
+    where,
+)
+
+if TYPE_CHECKING:
+    from nbtools.workbench.request import Request
 
 _DISK_TYPES = click.Choice(["PD_STANDARD", "PD_SSD", "PD_BALANCED", "PD_EXTREME"])
 
@@ -54,83 +66,27 @@ def create(name: str, file: str, dry_run: bool, async_: bool, json_: bool, proje
     from nbtools.workbench import spec as specs
 
     spec = specs.read(Path(file)) if file else {}
-    spec = specs.merged(spec, _said(name, location, flags))
+    spec = specs.merged(spec, workbench_flags.spec(name, location, flags))
     spec = specs.checked(spec, file or "instance")
     request = verb.create(spec, place(project, location, "" if dry_run else vertex))
     if dry_run:
         print_request(request)
         return
-    _done(send(request, wait=not async_), json_, f"nbtools workbench instances open {spec['name']}")
+    _done(send(request, wait=not async_), request, json_, next_="instances open")
 
 
-def _said(name: str, location: str, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What flags say, as a spec."""
-    made: dict[str, Any] = {"name": name, "location": location}
-    for key in ("machine_type", "service_account", "owner", "post_startup_script"):
-        made[key] = flags[key]
-    if flags["accelerator"]:
-        kind, _, count = flags["accelerator"].partition(":")
-        made["accelerator"] = {"type": kind, **({"count": _number(count)} if count else {})}
-    if flags["install_gpu_driver"]:
-        made["accelerator"] = {**made.get("accelerator", {}), "install_driver": True}
-    if flags["image"]:
-        where, _, family = flags["image"].partition("/")
-        made["image"] = {"project": where, "family": family}
-    if flags["container"]:
-        repository, colon, tag = flags["container"].rpartition(":")
-        named = {"repository": repository, "tag": tag} if colon and "/" not in tag else {}
-        made["container"] = named or {"repository": flags["container"]}
-    for disk in ("boot_disk", "data_disk"):
-        found = {"size_gb": flags[f"{disk}_size"], "type": flags[f"{disk}_type"],
-                 "kms_key": flags["kms_key"]}  # fmt: skip
-        made[disk] = {key: value for key, value in found.items() if value}
-    network = {"network": flags["network"], "subnet": flags["subnet"], "tags": list(flags["tags"])}
-    made["network"] = {key: value for key, value in network.items() if value}
-    if flags["no_public_ip"]:
-        made["network"]["public_ip"] = False
-    made |= _changes(flags)
-    return {key: value for key, value in made.items() if value not in ("", {})}
-
-
-def _changes(flags: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "labels": _pairs(flags["labels"]),
-        "metadata": _pairs(flags["metadata"]),
-    }
-    if flags["idle_shutdown"]:
-        wait = flags["idle_shutdown"]
-        made["idle_shutdown"] = False if wait == "off" else wait
-    return made
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise RequestError(f"{text!r} is no count: write NVIDIA_TESLA_T4:1") from None
-
-
-def _pairs(items: tuple[str, ...]) -> dict[str, str]:
-    made = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise RequestError(f"{item!r} is no KEY=VALUE")
-        made[key] = value
-    return made
-
-
-def _done(answer: Mapping[str, Any], json_: bool, next_: str = "") -> None:
-    """Say what came of it."""
+def _done(answer: Mapping[str, Any], request: Request, json_: bool, next_: str = "") -> None:
+    """Say what came of a request; `next_` is the command that its user may want then."""
     if json_:
         show.as_json(answer)
-    elif "operation" in answer:
+        return
+    if "operation" in answer:
         click.echo(f"begun: {answer['operation']}")
+        next_ = "instances show"
     else:
-        name = str(answer.get("name", "")).rpartition("/")[2]
-        click.echo(f"{show.state(answer.get('state', 'DELETED'))}  {name}".rstrip())
-        if next_:
-            click.echo(f"  {next_}")
+        click.echo(f"{show.state(answer.get('state', 'DELETED'))}  {request.target.split('/')[5]}")
+    if next_:
+        click.echo(f"  {command(next_, request.target)}")
 
 
 @instances.command("list")
@@ -177,17 +133,7 @@ def show_(name: str, dry_run: bool, json_: bool, **options: Any) -> None:
     if json_:
         show.as_json(found)
         return
-    click.echo(f"{show.state(found.get('state', ''))}  {found['name']}")
-    for path, value in _flat({k: v for k, v in found.items() if k not in ("name", "state")}):
-        click.echo(f"  {path:<40}  {show.value(value)}")
-
-
-def _flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        return [x for k, v in value.items() for x in _flat(v, f"{path}.{k}".lstrip("."))]
-    if isinstance(value, list):
-        return [x for number, v in enumerate(value) for x in _flat(v, f"{path}[{number}]")]
-    return [(path, value)]
+    print_record(found, found.get("state", ""))
 
 
 def _get(name: str, dry_run: bool, options: Any) -> Any:
@@ -215,14 +161,14 @@ def _command(verb: str, text: str) -> None:
     @ASYNC
     @JSON
     @where
-    def command(name: str, dry_run: bool, async_: bool, json_: bool, **options: Any) -> None:
+    def act(name: str, dry_run: bool, async_: bool, json_: bool, **options: Any) -> None:
         from nbtools.workbench import instances as verbs
 
         request = verbs.act(verb, _named(name, dry_run, options))
         if dry_run:
             print_request(request)
         else:
-            _done(send(request, wait=not async_), json_)
+            _done(send(request, wait=not async_), request, json_)
 
 
 _command("Start", "Start a stopped instance.")
@@ -249,13 +195,15 @@ def update(name: str, machine_type: str, dry_run: bool, async_: bool, json_: boo
     from nbtools.workbench import instances as verb
 
     full = place(project, location, vertex).name(name)
-    changes = _changes(flags) | ({"machine_type": machine_type} if machine_type else {})
+    changes = workbench_flags.changes(flags) | (
+        {"machine_type": machine_type} if machine_type else {}
+    )
     changes = {key: value for key, value in changes.items() if value != {}}
     request = verb.update(full, changes, send(verb.act("Get", full)))
     if dry_run:
         print_request(request)
     else:
-        _done(send(request, wait=not async_), json_)
+        _done(send(request, wait=not async_), request, json_)
 
 
 @instances.command("upgrade")
@@ -286,7 +234,7 @@ def upgrade(
             info = found.get("upgradeInfo", "")
             click.echo(f"can be upgraded to {said}" if newer else f"nothing newer: {info}")
         return
-    _done(send(request, wait=not async_), json_, f"nbtools workbench instances rollback {name}")
+    _done(send(request, wait=not async_), request, json_, next_="instances rollback")
 
 
 @instances.command("rollback")
@@ -307,7 +255,7 @@ def rollback(
     if dry_run:
         print_request(request)
     else:
-        _done(send(request, wait=not async_), json_)
+        _done(send(request, wait=not async_), request, json_)
 
 
 @instances.command("diagnose")
@@ -328,7 +276,12 @@ def diagnose(name: str, bucket: str, repair: bool, copy_home: bool, dry_run: boo
     if dry_run:
         print_request(request)
     else:
-        _done(send(request, wait=not async_), json_)
+        _done(send(request, wait=not async_), request, json_)
+        if not json_:
+            config = request.fields["diagnosticConfig"]
+            click.echo(
+                f"  its report goes to {config['gcsBucket']}/{config.get('relativePath', '')}"
+            )
 
 
 @instances.command("delete")
@@ -348,19 +301,23 @@ def delete(name: str, yes: bool, dry_run: bool, async_: bool, json_: bool, **opt
         print_request(request)
         return
     if not yes:
-        click.confirm(f"delete {full} with its disks?", abort=True)
-    _done({"name": full, **send(request, wait=not async_)}, json_)
+        click.confirm(f"delete {full} with its disks?", abort=True, err=True)
+    _done({"name": full, **send(request, wait=not async_)}, request, json_)
 
 
 @instances.command("open")
 @click.argument("name")
 @click.option("--print", "print_", is_flag=True, help="Print the address, open no browser.")
+@JSON
 @where
-def open_(name: str, print_: bool, **options: Any) -> None:
-    """Open an instance's JupyterLab in a browser."""
+def open_(name: str, print_: bool, json_: bool, **options: Any) -> None:
+    """Open an instance's JupyterLab in a browser; with --json its address is printed only."""
     from nbtools.workbench import instances as verb
 
     address = verb.address(_get(name, dry_run=False, options=options))
+    if json_:
+        show.as_json({"url": address})
+        return
     click.echo(address)
     if not print_:
         click.launch(address)

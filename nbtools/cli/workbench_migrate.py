@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from nbtools.cli import show
-from nbtools.cli.workbench import JSON, place, send, where
+from nbtools.cli.show import JSON
+from nbtools.cli.workbench import place, send, where
 from nbtools.errors import RequestError
 
 

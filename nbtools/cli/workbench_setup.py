@@ -7,7 +7,7 @@ import sys
 import click
 
 from nbtools.cli import show
-from nbtools.cli.workbench import JSON
+from nbtools.cli.show import JSON
 from nbtools.settings import Settings
 
 
@@ -25,7 +25,11 @@ def setup(repository: str, folder: str, branch: str, idle: str, script: bool, js
     from nbtools.workbench import setup as verb
 
     if script:
-        click.echo(verb.script(repository, branch=branch, idle=idle), nl=False)
+        text = verb.script(repository, folder=folder, branch=branch, idle=idle)
+        if json_:
+            show.as_json({"script": text})
+        else:
+            click.echo(text, nl=False)
         return
     steps = verb.setup(
         repository, verb.folder_of(repository, folder), Settings.load(), branch=branch, idle=idle

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from nbtools.cli import show
-from nbtools.cli.workbench import ASYNC, DRY, JSON, place, print_request, send, where
+from nbtools.cli.show import JSON
+from nbtools.cli.workbench import ASYNC, DRY, place, print_record, print_request, send, where
 
 
 @click.group(short_help="Colab Enterprise's runtime templates.")
@@ -32,7 +33,9 @@ def create(
     from nbtools.workbench import templates as verb
 
     spec = specs.read(Path(file))
-    request = verb.create(spec, place(project, location, "" if dry_run else vertex), file)
+    request = verb.create(
+        spec, place(project, location, "" if dry_run else vertex, regional=True), file
+    )
     if dry_run:
         print_request(request)
         return
@@ -51,7 +54,7 @@ def list_(dry_run: bool, json_: bool, project: str, location: str, vertex: str) 
     """List the templates of a region."""
     from nbtools.workbench import templates as verb
 
-    request = verb.list_(place(project, location, "" if dry_run else vertex))
+    request = verb.list_(place(project, location, "" if dry_run else vertex, regional=True))
     if dry_run:
         print_request(request)
         return
@@ -72,33 +75,46 @@ def list_(dry_run: bool, json_: bool, project: str, location: str, vertex: str) 
 @templates.command("show")
 @click.argument("template")
 @DRY
+@JSON
 @where
-def show_(template: str, dry_run: bool, project: str, location: str, vertex: str) -> None:
-    """Show all that there is to a template, as JSON."""
+def show_(
+    template: str, dry_run: bool, json_: bool, project: str, location: str, vertex: str
+) -> None:
+    """Show all that there is to a template."""
     from nbtools.workbench import templates as verb
 
-    request = verb.act("Get", template, place(project, location, "" if dry_run else vertex))
+    request = verb.act(
+        "Get", template, place(project, location, "" if dry_run else vertex, regional=True)
+    )
     if dry_run:
         print_request(request)
+        return
+    found = send(request)
+    if json_:
+        show.as_json(found)
     else:
-        show.as_json(send(request))
+        print_record(found)
 
 
 @templates.command("delete")
 @click.argument("template")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @DRY
+@JSON
 @where
-def delete(template: str, yes: bool, dry_run: bool, **options: Any) -> None:
+def delete(template: str, yes: bool, dry_run: bool, json_: bool, **options: Any) -> None:
     """Delete a template. Machines that were begun of it stay."""
     from nbtools.workbench import templates as verb
 
     options["vertex"] = "" if dry_run else options["vertex"]
-    request = verb.act("Delete", template, place(**options))
+    request = verb.act("Delete", template, place(**options, regional=True))
     if dry_run:
         print_request(request)
         return
     if not yes:
-        click.confirm(f"delete {request.fields['name']}?", abort=True)
+        click.confirm(f"delete {request.fields['name']}?", abort=True, err=True)
     send(request)
-    click.echo(f"deleted: {template}")
+    if json_:
+        show.as_json({"name": request.fields["name"]})
+    else:
+        click.echo(f"deleted: {template}")

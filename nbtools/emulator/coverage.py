@@ -26,7 +26,6 @@ NOTES: Final = {
     "TensorboardService.ExportTensorboardTimeSeriesData": "no filter; by default in step order",
     "TensorboardService.ReadTensorboardBlobData": "blobs that were sent with their bytes",
     "TensorboardService.ReadTensorboardUsage": "reads of data, all by the store's owner",
-    "Operations.WaitOperation": "answers at once, also of an instance's that goes on",
     "NotebookService.CreateNotebookExecutionJob": "executed on this machine, whatever its specs "
     "say; no Dataform source; the operation ends when the job is created",
     "NotebookService.DeleteNotebookExecutionJob": "cancels; the job of nbtools stays",
@@ -35,6 +34,7 @@ NOTES: Final = {
     "ScheduleService.CreateSchedule": "notebook execution jobs only; `max_concurrent_run_count` "
     "counts jobs at work, not requests",
     "ScheduleService.UpdateSchedule": "`update_mask` names whole fields",
+    "Operations.WaitOperation": "answers at once, also of an instance's that goes on",
     "Operations.CancelOperation": "an operation that has ended stays as it is",
     "Operations.ListOperations": "no filter",
     "notebooks_v1.ManagedNotebookService.CreateRuntime": "Google creates none any more",

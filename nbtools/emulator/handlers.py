@@ -36,11 +36,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **series.HANDLERS,
     **operations.HANDLERS,
     **locations.HANDLERS,
-    **workbench.HANDLERS,
-    **deprecated.HANDLERS,
     **templates.HANDLERS,
     **executions.HANDLERS,
     **schedules.HANDLERS,
+    **workbench.HANDLERS,
+    **deprecated.HANDLERS,
 }
 #: those that begin or end processes see to their transactions themselves: what is done by then
 #: cannot be taken back, and takes too long for others to wait.

@@ -271,7 +271,8 @@ def upgrade(call: Call, request: Any) -> Any:
 
 def rollback(call: Call, request: Any) -> Any:
     found = find(call, request.name)
-    known = {e["snapshot"]: e for e in found.record["message"].get("upgrade_history", [])}
+    history = found.record["message"].get("upgrade_history", [])
+    known = {e["snapshot"]: e for e in history if e["action"] == "UPGRADE"}
     if request.target_snapshot not in known:
         raise Refused(
             "INVALID_ARGUMENT",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nbtools.cloud import Place
-from nbtools.errors import RequestError
+from nbtools.errors import RequestError, StateError
 from nbtools.workbench import spec as specs
 from nbtools.workbench.request import Request
 
@@ -46,6 +46,11 @@ def rollback(name: str, instance: Mapping[str, Any], snapshot: str) -> Request:
     known = [e["snapshot"] for e in history if e.get("action") != "ROLLBACK"]
     if not known:
         raise RequestError(f"{name} has never been upgraded: there is nothing to go back to")
+    if not snapshot and history[-1].get("action") == "ROLLBACK":
+        raise StateError(
+            f"the last upgrade of {name} has been taken back already: --snapshot names another, "
+            f"of {', '.join(known)}"
+        )
     wanted = snapshot or known[-1]
     found = [s for s in known if s == wanted or s.endswith(f"/{wanted}")]
     if not found:
@@ -110,5 +115,6 @@ def address(instance: Mapping[str, Any]) -> str:
             f"{name} has no proxy: gcloud compute ssh {name} -- -L 8080:localhost:8080"
         )
     if state != "ACTIVE":
-        raise RequestError(f"{name} is {state}: nbtools workbench instances start {name}")
+        next_ = "start it" if state in ("STOPPED", "SUSPENDED") else "wait until it is ACTIVE"
+        raise StateError(f"{name} is {state}: {next_}")
     return f"https://{instance['proxyUri']}"

@@ -19,8 +19,6 @@ from nbtools.workbench import spec as specs
 
 MANAGED: Final = "managed"
 USER_MANAGED: Final = "user-managed"
-#: accelerators that an instance cannot have.
-_GONE: Final = re.compile(r"NVIDIA_TESLA_K80|TPU_.*")
 #: what the old service wrote into metadata for itself, besides what is reserved now.
 _OWN: Final = frozenset({
     "warmup-libraries", "disable-swap-binaries", "proxy-registration-url",
@@ -259,7 +257,7 @@ def _accelerator(
     kind = config.get("type", "")
     if not kind or "UNSPECIFIED" in kind:
         return
-    if _GONE.fullmatch(kind):
+    if kind not in specs.MACHINES:
         made.lost.append(f"accelerator {kind}: choose another, for example NVIDIA_TESLA_T4")
         return
     found: dict[str, Any] = {"type": kind, "count": int(config.get("coreCount") or 1)}

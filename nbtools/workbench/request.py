@@ -52,6 +52,15 @@ class Request:
         where = str(self.fields.get("parent") or self.fields.get("name")).split("/")
         return f"{where[3]}-aiplatform.googleapis.com"
 
+    @property
+    def target(self) -> str:
+        """Full name of the resource that it is about; of a list, of where that is."""
+        found, instance = self.fields, self.fields.get("instance", {})
+        name = found.get("name") or found.get("notebookInstance") or instance.get("name")
+        if not name and "instanceId" in found:
+            name = f"{found['parent']}/instances/{found['instanceId']}"
+        return str(name or found["parent"])
+
     def record(self) -> dict[str, Any]:
         """As it is sent over HTTP: method, url, query and body."""
         method, path, body = RPCS[self.rpc]

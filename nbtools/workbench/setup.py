@@ -44,10 +44,15 @@ def setup(
     ]
 
 
-def script(repository: str, *, branch: str = "", idle: str = "", user: str = "jupyter") -> str:
-    """A post-startup script that does the same as the instance's user, in their home."""
-    name = _name(repository)
-    words = ["nbtools", "workbench", "setup", repository, "--folder", name]
+def script(
+    repository: str, *, folder: str = "", branch: str = "", idle: str = "", user: str = "jupyter"
+) -> str:
+    """A post-startup script that does the same as the instance's user; `folder` is seen from
+    their home. Raises RequestError.
+    """
+    if idle:
+        spec.idle(_wanted(idle))
+    words = ["nbtools", "workbench", "setup", repository, "--folder", folder or _name(repository)]
     words += ["--branch", branch] if branch else []
     words += ["--idle-shutdown", idle] if idle else []
     inner = f"cd && pip install --quiet 'nbtools-workflow[workbench]' && {shlex.join(words)}"

@@ -41,6 +41,21 @@ _INSTEAD: Final = {
 }
 
 
+#: accelerator -> the machines that it can be in, as Compute Engine documents it.
+MACHINES: Final = {
+    **dict.fromkeys(
+        (
+            "NVIDIA_TESLA_P100", "NVIDIA_TESLA_V100", "NVIDIA_TESLA_P4", "NVIDIA_TESLA_T4",
+            "NVIDIA_TESLA_T4_VWS", "NVIDIA_TESLA_P100_VWS", "NVIDIA_TESLA_P4_VWS",
+        ),
+        ("n1-",),
+    ),
+    "NVIDIA_TESLA_A100": ("a2-highgpu-", "a2-megagpu-"),
+    "NVIDIA_A100_80GB": ("a2-ultragpu-",),
+    "NVIDIA_L4": ("g2-",),
+}  # fmt: skip
+
+
 def read(path: Path) -> dict[str, Any]:
     """The spec that a file has, unchecked: flags may come on top. Raises RequestError."""
     found = yaml_file.load(path, aliases=False)
@@ -81,6 +96,11 @@ def _contradictions(spec: Mapping[str, Any]) -> list[str]:
     for key, word in ((IDLE, "idle_shutdown"), (SCRIPT, "post_startup_script")):
         if key in metadata and word in spec:
             wrong.append(f"{word} and metadata.{key} say the same thing: keep {word}")
+    kind = spec.get("accelerator", {}).get("type", "")
+    machines = MACHINES.get(kind, ("",))
+    if not spec.get("machine_type", "").startswith(machines):
+        said = spec.get("machine_type") or "machine_type is missing, and the default machine"
+        wrong.append(f"{said} has no {kind}: it goes with a machine_type {' or '.join(machines)}…")
     if spec.get("scopes") and not spec.get("service_account"):
         wrong.append("scopes without a service_account: name whose they are")
     try:

@@ -9,6 +9,7 @@ import pytest
 from nbtools.cli import cli
 from nbtools.cli.show import as_json
 from tests import histories
+from tests.workbench.records import MANAGED
 
 #: command -> why it has no --json.
 WITHOUT = {
@@ -86,6 +87,26 @@ store repair --force
 kernels list
 kernels warm work.ipynb
 kernels stop
+workbench instances create desk {at} --service-account a@p.iam.gserviceaccount.com --vertex local
+workbench instances list --project lab --vertex local
+workbench instances show desk {at} --vertex local
+workbench instances open desk {at} --vertex local
+workbench instances update desk {at} --label a=b --vertex local
+workbench instances rollback desk {at} --vertex local
+workbench access desk {at} --vertex local
+workbench share desk kim@example.com {at} --vertex local
+workbench instances start desk {at} --dry-run
+workbench instances stop desk {at} --dry-run
+workbench instances reset desk {at} --dry-run
+workbench instances upgrade desk {at} --dry-run
+workbench instances diagnose desk gs://b {at} --dry-run
+workbench instances delete desk {at} --dry-run
+workbench templates create t4.yaml {at} --dry-run
+workbench templates list {at} --dry-run
+workbench templates show t4 {at} --dry-run
+workbench templates delete t4 {at} --dry-run
+workbench migrate --plan --from old.json
+workbench setup https://example.com/you/vision.git --script
 git status
 git diff
 git refresh
@@ -95,7 +116,7 @@ doctor
 """
 #: what cannot go well as it is called here: its JSON is on standard output all the same, or
 #: one sentence on standard error.
-REFUSED = {"jobs cancel", "sweep cancel", "sweep resume"}
+REFUSED = {"jobs cancel", "sweep cancel", "sweep resume", "workbench instances rollback"}
 LINES = {"logs", "jobs watch"}  #: an object a line
 
 
@@ -123,7 +144,7 @@ def test_every_command_that_has_it_is_called_here():
 
 
 @pytest.mark.slow
-def test_what_each_prints_is_valid(call, make_notebook, tmp_path):
+def test_what_each_prints_is_valid(call, make_notebook, tmp_path, request):
     make_notebook("work.ipynb", "import nbtools\nnbtools.log_metrics({'m': lr, 'x': float('nan')})")
     make_notebook("bad.ipynb", "1 / 0")
     (tmp_path / "nbtools.yaml").write_text("schedules: {}\n")
@@ -131,7 +152,10 @@ def test_what_each_prints_is_valid(call, make_notebook, tmp_path):
     for words in (["init", "-q"], ["add", "work.ipynb"], ["commit", "-qm", "one"]):
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", *who, *words], cwd=tmp_path, check=True)
-    known, wrong = {}, []
+    (tmp_path / "t4.yaml").write_text("display_name: t4\n")
+    (tmp_path / "old.json").write_text(json.dumps(MANAGED))
+    known, wrong = {"at": "--project lab --location us-central1-a"}, []
+    request.addfinalizer(lambda: call("emulator", "stop"))  # `--vertex local` has begun it
     for line in filter(None, CALLS.split("\n")):
         name = named(line)
         words = line.format(**known).split()

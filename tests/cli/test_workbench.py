@@ -82,14 +82,17 @@ def test_an_instances_life(workbench, tmp_path):
     assert "ACTIVE  desk" in workbench("instances", "start", "desk", *ZONE)
     assert "ACTIVE  desk" in workbench("instances", "reset", "desk", *ZONE)
     assert "gs://" in workbench("instances", "diagnose", "desk", "gs://", *ZONE, code=2)
-    assert "ACTIVE  desk" in workbench("instances", "diagnose", "desk", "gs://b/f", *ZONE)
+    said = workbench("instances", "diagnose", "desk", "gs://b/f", *ZONE)
+    assert said == "ACTIVE  desk\n  its report goes to gs://b/f\n"
     assert "DELETED  desk" in workbench("instances", "delete", "desk", "--yes", *ZONE)
     assert json.loads(workbench("instances", "list", "--json")) == []
     assert "desk' was not found" in workbench("instances", "show", "desk", *ZONE, code=2)
 
 
 def test_an_upgrade_is_checked_first_and_can_be_taken_back(workbench):
-    workbench("instances", "create", "box", *ZONE)
+    said = workbench("instances", "create", "box", *ZONE)
+    next_ = "nbtools workbench instances open box --location us-central1-a"  # no setting says it
+    assert said == f"ACTIVE  box\n  {next_}\n"
     assert "never been upgraded" in workbench("instances", "rollback", "box", *ZONE, code=2)
     assert "can be upgraded to v2" in workbench("instances", "upgrade", "box", "--check", *ZONE)
     assert "ACTIVE  box" in workbench("instances", "upgrade", "box", *ZONE)
@@ -99,8 +102,11 @@ def test_an_upgrade_is_checked_first_and_can_be_taken_back(workbench):
     assert "no snapshot 'x'" in workbench("instances", "rollback", "box", "--snapshot", "x", *ZONE,
                                           code=2)  # fmt: skip
     assert "ACTIVE  box" in workbench("instances", "rollback", "box", *ZONE)
-    begun = workbench("instances", "delete", "box", "--yes", "--async", *ZONE)
-    assert "operations/operation-" in begun or "begun" in begun
+    said = workbench("instances", "rollback", "box", *ZONE, code=2)
+    assert "has been taken back already: --snapshot names another" in said
+    begun = workbench("instances", "delete", "box", "--yes", "--async", *ZONE).splitlines()
+    assert begun[0].startswith("begun: projects/lab/locations/us-central1-a/operations/")
+    assert begun[1] == "  nbtools workbench instances show box --location us-central1-a"
 
 
 def test_delete_asks(workbench):
@@ -124,8 +130,9 @@ def test_who_may_open_it_is_shown_and_planned(workbench):
         "roles/iam.serviceAccountUser", "roles/notebooks.admin",
     ]  # fmt: skip
     assert "a@b.org's alone" in workbench("share", "mine", "c@d.org", *ZONE, code=2)
+    assert "grant this? [y/N]" in workbench("share", "ours", "c@d.org", "--apply", *ZONE, code=130)
     assert "gcloud is not on PATH" in workbench(
-        "share", "ours", "c@d.org", "--apply", *ZONE, code=2
+        "share", "ours", "c@d.org", "--apply", "--yes", *ZONE, code=2
     )
 
 
@@ -205,6 +212,8 @@ def test_project_and_zone_may_stand_in_the_projects_settings(workbench, tmp_path
     environ = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
     said = json.loads(workbench("instances", "start", "desk", "--dry-run", env=environ))
     assert "/projects/lab/locations/europe-west4-b/instances/desk:start" in said["url"]
+    said = json.loads(workbench("templates", "list", "--dry-run", env=environ))
+    assert said["url"].startswith("https://europe-west4-aiplatform.googleapis.com/")
 
 
 def test_what_the_emulator_does_not_serve_is_said(workbench):

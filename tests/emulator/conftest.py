@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nbtools.emulator import catalog, handlers, lifecycle, rest, rpc
+from nbtools.emulator import catalog, handlers, lifecycle, rest, rpc, workbench
 from nbtools.nouns import utc_now
 from nbtools.store import Store
 
@@ -29,7 +29,7 @@ def certificates(tmp_path_factory):
 
 
 @pytest.fixture
-def clock():
+def now():
     return utc_now
 
 
@@ -47,13 +47,13 @@ class Emulator:
 
 
 @pytest.fixture
-def emulator(store_folder, known, certificates, clock):
+def emulator(store_folder, known, certificates, now):
     store = Store(store_folder)
     there = []
     service = handlers.Service(
         known,
         store,
-        clock,
+        now,
         lambda: lifecycle.variables(store_folder, *there, "rest", dict(os.environ)),
     )
     http = rest.Server(0, known, service.answer)
@@ -140,11 +140,11 @@ def transport():
 
 
 @pytest.fixture
-def client(emulator, transport):
+def make_client(emulator, transport):
     """Makes a generated client of that class, which is told where the emulator is."""
     from google.auth.credentials import AnonymousCredentials
 
-    def client(kind):
+    def make(kind):
         where = emulator.url if transport == "rest" else f"localhost:{emulator.grpc_port}"
         return kind(
             transport=transport,
@@ -152,11 +152,74 @@ def client(emulator, transport):
             client_options={"api_endpoint": where},
         )
 
-    return client
+    return make
 
 
 @pytest.fixture
-def notebooks(client):
+def notebooks(make_client):
     from google.cloud.aiplatform_v1 import NotebookServiceClient
 
-    return client(NotebookServiceClient)
+    return make_client(NotebookServiceClient)
+
+
+class Clock:
+    """The time as a test says it."""
+
+    def __init__(self):
+        self.now = utc_now()
+        self.asked = 0  # how often: once for each RPC
+
+    def __call__(self):
+        self.asked += 1
+        return self.now
+
+    def pass_(self):
+        self.now += 2 * workbench.TAKES
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def doors(store_folder, known, certificates, clock):
+    """The ports, of REST and gRPC, of an emulator whose time stands still."""
+    store = Store(store_folder)
+    service = handlers.Service(known, store, clock)
+    http = rest.Server(0, known, service.answer)
+    grpc, port = rpc.serve(0, known, service.answer, certificates)
+    threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
+    yield http.port, port
+    http.shutdown()
+    http.server_close()
+    grpc.stop(0).wait()
+    store.close()
+
+
+def connected(kind, transport, doors):
+    """A client of that class of Google's, of what listens at `doors`."""
+    from google.api_core.client_options import ClientOptions
+    from google.auth.credentials import AnonymousCredentials
+
+    http, grpc = doors
+    endpoint = f"http://127.0.0.1:{http}" if transport == "rest" else f"localhost:{grpc}"
+    return kind(
+        credentials=AnonymousCredentials(),
+        transport=transport,
+        client_options=ClientOptions(api_endpoint=endpoint),
+    )
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def client(request, doors):
+    from google.cloud import notebooks_v2
+
+    return connected(notebooks_v2.NotebookServiceClient, request.param, doors)
+
+
+@pytest.fixture
+def over_rest(doors):
+    from google.cloud import notebooks_v2
+
+    return connected(notebooks_v2.NotebookServiceClient, "rest", doors)

@@ -38,10 +38,15 @@ def clock():
 
 
 @pytest.fixture
-def service(client):
+def now(clock):
+    return clock
+
+
+@pytest.fixture
+def service(make_client):
     from google.cloud.aiplatform_v1 import ScheduleServiceClient
 
-    return client(ScheduleServiceClient)
+    return make_client(ScheduleServiceClient)
 
 
 @pytest.fixture

@@ -1,72 +1,15 @@
 """Workbench's own client, over real sockets, to instances that are a state machine."""
 
-import threading
 from datetime import timedelta
 
 import pytest
 from google.api_core import exceptions
-from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import notebooks_v1, notebooks_v2
 
-from nbtools.emulator import handlers, rest, rpc, workbench
-from nbtools.nouns import utc_now
-from nbtools.store import Store
+from tests.emulator.conftest import connected
 
 PARENT = "projects/test/locations/us-central1-a"
 NAME = f"{PARENT}/instances/desk"
-
-
-class Clock:
-    """The time as a test says it."""
-
-    def __init__(self):
-        self.now = utc_now()
-
-    def __call__(self):
-        return self.now
-
-    def pass_(self):
-        self.now += 2 * workbench.TAKES
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def doors(store_folder, known, certificates, clock):
-    store = Store(store_folder)
-    service = handlers.Service(known, store, clock)
-    http = rest.Server(0, known, service.answer)
-    grpc, port = rpc.serve(0, known, service.answer, certificates)
-    threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
-    yield http.port, port
-    http.shutdown()
-    http.server_close()
-    grpc.stop(0).wait()
-    store.close()
-
-
-def made(kind, transport, doors):
-    http, grpc = doors
-    endpoint = f"http://127.0.0.1:{http}" if transport == "rest" else f"localhost:{grpc}"
-    return kind(
-        credentials=AnonymousCredentials(),
-        transport=transport,
-        client_options=ClientOptions(api_endpoint=endpoint),
-    )
-
-
-@pytest.fixture(params=["rest", "grpc"])
-def client(request, doors):
-    return made(notebooks_v2.NotebookServiceClient, request.param, doors)
-
-
-@pytest.fixture
-def over_rest(doors):
-    return made(notebooks_v2.NotebookServiceClient, "rest", doors)
 
 
 def instance(**setup):
@@ -133,7 +76,7 @@ def test_what_its_state_does_not_allow_is_a_failed_precondition(over_rest, clock
 
 
 def test_over_grpc_it_is_failed_precondition_by_name(doors, clock):
-    client = made(notebooks_v2.NotebookServiceClient, "grpc", doors)
+    client = connected(notebooks_v2.NotebookServiceClient, "grpc", doors)
     create(client, clock)
     with pytest.raises(exceptions.FailedPrecondition):
         client.start_instance({"name": NAME})
@@ -221,8 +164,8 @@ def test_lists_are_of_a_location_or_of_all_and_come_in_pages(over_rest, clock):
 
 
 def test_deprecated_notebooks_are_kept_as_they_are(doors):
-    managed = made(notebooks_v1.ManagedNotebookServiceClient, "grpc", doors)
-    own = made(notebooks_v1.NotebookServiceClient, "grpc", doors)
+    managed = connected(notebooks_v1.ManagedNotebookServiceClient, "grpc", doors)
+    own = connected(notebooks_v1.NotebookServiceClient, "grpc", doors)
     where = "projects/test/locations/us-central1"
     runtime = notebooks_v1.Runtime(
         software_config=notebooks_v1.RuntimeSoftwareConfig(idle_shutdown_timeout=90)
@@ -238,6 +181,17 @@ def test_deprecated_notebooks_are_kept_as_they_are(doors):
     (older,) = own.list_instances({"parent": "projects/test/locations/-"})
     assert (older.machine_type, older.state.name) == ("n1-standard-1", "ACTIVE")
     assert own.get_instance({"name": older.name}) == older
-    client = made(notebooks_v2.NotebookServiceClient, "rest", doors)
+    client = connected(notebooks_v2.NotebookServiceClient, "rest", doors)
     with pytest.raises(exceptions.NotFound):
         client.get_instance(name=older.name)  # it is no Workbench instance
+
+
+def test_rolled_back_twice_it_is_where_it_was_before_the_upgrade(over_rest, clock):
+    create(over_rest, clock)
+    over_rest.upgrade_instance({"name": NAME})
+    clock.pass_()
+    snapshot = over_rest.get_instance(name=NAME).upgrade_history[0].snapshot
+    for _ in range(2):
+        over_rest.rollback_instance({"name": NAME, "target_snapshot": snapshot, "revision_id": "1"})
+        clock.pass_()
+        assert over_rest.check_instance_upgradability({"notebook_instance": NAME}).upgradeable

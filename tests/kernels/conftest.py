@@ -129,7 +129,7 @@ def write_spec(folder, name, preload=(), config=None, **more):
     (spec / "kernel.json").write_text(json.dumps(content))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def specs(tmp_path_factory):
     """Kernelspecs `warm`, and `warm-torch` and the like with more loaded."""
     folder = tmp_path_factory.mktemp("jupyter")

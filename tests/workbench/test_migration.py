@@ -97,6 +97,23 @@ def test_shutdown_that_was_off_stays_off_and_defaults_stay_defaults():
     assert "idle_shutdown" not in migration.plan(record).spec
 
 
+def test_what_an_instance_cannot_be_less_than():
+    record = {**copy.deepcopy(USER_MANAGED), "bootDiskSizeGb": "5", "noProxyAccess": True}
+    made = migration.plan(record).spec
+    assert made["boot_disk"]["size_gb"] == 10
+    assert made["proxy"] is False
+    assert "proxy" not in migration.plan(USER_MANAGED).spec
+
+
+@pytest.mark.parametrize("kind", ["NVIDIA_TESLA_K80", "TPU_V3", "NVIDIA_OF_TOMORROW"])
+def test_an_accelerator_that_no_instance_has_is_lost_and_the_rest_is_planned(kind):
+    record = copy.deepcopy(USER_MANAGED)
+    record["acceleratorConfig"] = {"type": kind, "coreCount": "1"}
+    made = migration.plan(record)
+    assert "accelerator" not in made.spec
+    assert any(said.startswith(f"accelerator {kind}: ") for said in made.lost)
+
+
 def test_a_service_accounts_notebook_has_no_owner():
     record = copy.deepcopy(MANAGED)
     record["accessConfig"] = {

@@ -1,5 +1,14 @@
-"""What --dry-run shows is what Google's client would send."""
+"""What --dry-run shows is what Google's client would send; and what comes back of a list."""
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from nbtools.cloud import Endpoint
+from nbtools.errors import StateError
+from nbtools.workbench import client
 from nbtools.workbench.request import RPCS, Request
 
 
@@ -35,6 +44,10 @@ def test_fields_go_into_path_query_and_body():
     assert update.fields["instance"]["name"]  # what is shown is not taken from what is sent
     start = Request("notebooks_v2.NotebookService.StartInstance", {"name": "projects/p/x"})
     assert start.record()["body"] == {}
+    check = {"diagnosticConfig": {"gcsBucket": "gs://b"}, "name": "projects/p/x"}
+    record = Request("notebooks_v2.NotebookService.DiagnoseInstance", check).record()
+    assert record["body"] == {"diagnosticConfig": {"gcsBucket": "gs://b"}}  # all but the path
+    assert "query" not in record
     listed = Request(
         "NotebookService.ListNotebookRuntimeTemplates", {"parent": "projects/p/locations/eu-west1"}
     )
@@ -43,3 +56,63 @@ def test_fields_go_into_path_query_and_body():
         "url": "https://eu-west1-aiplatform.googleapis.com/v1/projects/p/locations/eu-west1/"
         "notebookRuntimeTemplates",
     }
+
+
+@pytest.fixture
+def answering():
+    """A service that answers with those pages, one after the other."""
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(pages.pop(0)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    pages = []
+    server = HTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answering(*said):
+        pages[:] = said
+        return Endpoint(rest=f"http://127.0.0.1:{server.server_port}")
+
+    yield answering
+    server.shutdown()
+    server.server_close()
+
+
+LIST = Request("notebooks_v2.NotebookService.ListInstances", {"parent": "projects/p/locations/-"})
+
+
+def test_a_list_is_of_all_its_pages(answering):
+    one, two = ({"name": f"projects/p/locations/l/instances/{n}"} for n in ("one", "two"))
+    endpoint = answering({"instances": [one], "nextPageToken": "x"}, {"instances": [two]})
+    assert client.send(LIST, endpoint) == [one, two]
+    assert client.send(LIST, answering({})) == []
+
+
+def test_a_list_that_is_not_whole_is_none(answering):
+    gone = "projects/p/locations/us-east1-b"
+    endpoint = answering({"nextPageToken": "x", "unreachable": [gone]}, {})
+    with pytest.raises(StateError, match=f"^{gone} did not answer, .* --location"):
+        client.send(LIST, endpoint)
+
+
+@pytest.mark.parametrize(
+    "rpc, fields",
+    [
+        ("CreateInstance", {"parent": "projects/p/locations/l", "instanceId": "i"}),
+        ("StartInstance", {"name": "projects/p/locations/l/instances/i"}),
+        ("UpdateInstance", {"instance": {"name": "projects/p/locations/l/instances/i"}}),
+        ("CheckInstanceUpgradability", {"notebookInstance": "projects/p/locations/l/instances/i"}),
+    ],
+)
+def test_a_request_is_about_an_instance(rpc, fields):
+    request = Request(f"notebooks_v2.NotebookService.{rpc}", fields)
+    assert request.target == "projects/p/locations/l/instances/i"

@@ -1,6 +1,7 @@
 """Setup with a real repository, a real git, and a server that is a machine's metadata."""
 
 import json
+import shlex
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -219,6 +220,17 @@ def test_the_script_does_the_same_as_its_user(call, tmp_path):
         """nbtools workbench setup 'https://example.com/it'"'"'s.git' """
         """--folder 'it'"'"'s' --idle-shutdown 3h"""
     )
+
+
+def test_the_script_takes_the_other_words_too():
+    made = setup.script("https://x.org/vision.git", folder="work/v", branch="next", idle="off")
+    words = shlex.split(shlex.split(made.splitlines()[-1])[-1])
+    assert words[words.index("setup") :] == [
+        "setup", "https://x.org/vision.git", "--folder", "work/v", "--branch", "next",
+        "--idle-shutdown", "off",
+    ]  # fmt: skip
+    with pytest.raises(RequestError, match="is no duration"):
+        setup.script("https://x.org/vision.git", idle="soon")
 
 
 def test_names_are_those_that_git_would_give():

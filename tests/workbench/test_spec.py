@@ -1,11 +1,12 @@
 """Instances as people write them, also people who mean no good."""
 
 import json
+import re
 
 import pytest
 
 from nbtools.cloud import Place
-from nbtools.errors import RequestError
+from nbtools.errors import RequestError, StateError
 from nbtools.workbench import instances, spec
 
 HERE = Place("lab", "us-central1-a")
@@ -75,7 +76,8 @@ def test_what_is_sent_is_what_googles_client_understands():
 
     made = body(
         owner="a@b.org", image={"project": "p", "family": "f"}, data_disk={"size_gb": 20},
-        accelerator={"type": "NVIDIA_L4"}, network={"nic_type": "GVNIC", "ip_forwarding": True},
+        machine_type="g2-standard-4", accelerator={"type": "NVIDIA_L4"},
+        network={"nic_type": "GVNIC", "ip_forwarding": True},
     )  # fmt: skip
     found = notebooks_v2.Instance.from_json(json.dumps(made))
     assert list(found.instance_owners) == ["a@b.org"]
@@ -92,9 +94,23 @@ def test_the_schema_has_the_accelerators_and_disks_of_the_installed_client():
     assert set(rules["properties"]["accelerator"]["properties"]["type"]["enum"]) == {
         kind.name for kind in kinds if kind
     }
+    assert set(spec.MACHINES) == {kind.name for kind in kinds if kind}
     assert set(rules["$defs"]["disk"]["properties"]["type"]["enum"]) == {
         kind.name for kind in notebooks_v2.DiskType if kind
     }
+
+
+def test_what_is_not_said_is_the_services_to_decide():
+    assert body() == {"gceSetup": {}}
+    for network in ({"network": "n"}, {"network": "n", "public_ip": True}):
+        assert set(body(network=network)["gceSetup"]) == {"networkInterfaces"}
+
+
+def test_a_second_is_the_least_that_idle_may_be():
+    assert spec.idle("1s") == "1"
+    for none in ("0.5s", "100000d"):
+        with pytest.raises(RequestError, match="no time to wait"):
+            spec.idle(none)
 
 
 def test_never_is_empty_and_nothing_said_is_the_services_default():
@@ -111,24 +127,38 @@ def test_reserved_metadata_is_refused_with_what_to_say_instead(key):
 @pytest.mark.parametrize(
     "said, wrong",
     [
-        ({"name": "Desk"}, "name: 'Desk' does not match"),
-        ({"location": "us-central1"}, "location: 'us-central1' does not match"),
+        ({"name": "Desk"}, "name: 'Desk' does not fit: a name has at most 63 small letters"),
+        ({"location": "us-central1"}, "location: 'us-central1' does not fit: a zone, as"),
         ({"machine_type": "n1; rm -rf /"}, "machine_type: "),
         ({"accelerator": {"type": "NVIDIA_TESLA_K80"}}, "accelerator.type: "),
-        ({"accelerator": {"count": 1}}, "accelerator: 'type' is a required property"),
+        ({"accelerator": {"count": 1}}, "accelerator: type is missing"),
         ({"image": {"project": "p"}}, "image: "),
-        ({"data_disk": {"size_gb": 64_001}}, "data_disk.size_gb: 64001 is greater"),
-        ({"data_disk": {"size_gb": True}}, "data_disk.size_gb: True is not of type"),
+        ({"data_disk": {"size_gb": 64_001}}, "data_disk.size_gb: 64001 does not fit: 10 to 64000"),
+        ({"data_disk": {"size_gb": True}}, "data_disk.size_gb: True does not fit: 10 to 64000"),
         ({"post_startup_script": "https://x/y"}, "post_startup_script: "),
-        ({"labels": {"Team": "x"}}, "labels: 'Team' does not match"),
-        ({"metadata": {"a b": "c"}}, "metadata: 'a b' does not match"),
+        ({"labels": {"Team": "x"}}, "labels: 'Team' does not fit: a label's key"),
+        ({"metadata": {"a b": "c"}}, "metadata: 'a b' does not fit: a metadata key"),
         ({"metadata": {"a": {"b": 1}}}, "metadata.a: "),
         ({"idle_shutdown": "soon"}, "idle_shutdown: 'soon' is no duration"),
         ({"idle_shutdown": "0s"}, "idle_shutdown: 0s is no time to wait"),
         ({"idle_shutdown": 0}, "idle_shutdown: "),
-        ({"owner": "everybody"}, "owner: 'everybody' does not match"),
+        ({"owner": "everybody"}, "owner: 'everybody' does not fit: "),
         ({"scopes": ["x"]}, "scopes without a service_account"),
-        ({"gpu": 1}, "Additional properties are not allowed"),
+        ({"gpu": 1}, "there is no 'gpu' here: there are name, location, machine_type"),
+        ({"machine-type": "n1-standard-4"}, "there is no 'machine-type' here: write machine_type"),
+        ({"data_disk": 100}, "data_disk: 100 does not fit: a disk is written {size_gb: 200"),
+        ({"accelerator": {"type": "NVIDIA_L4"}}, "machine_type is missing, and the default"),
+        (
+            {"machine_type": "e2-standard-4", "accelerator": {"type": "NVIDIA_TESLA_T4"}},
+            "e2-standard-4 has no NVIDIA_TESLA_T4: it goes with a machine_type n1-…",
+        ),
+        (
+            {
+                "machine_type": "n1-standard-4",
+                "accelerator": {"type": "NVIDIA_TESLA_T4", "count": 3},
+            },
+            "accelerator.count: 3 is none of 1, 2, 4, 8, 16",
+        ),
         ({"image": {"project": "p", "family": "f"}, "container": {"repository": "a/b"}}, "exclude"),
         ({"idle_shutdown": "1h", "metadata": {"idle-timeout-seconds": 5}}, "say the same thing"),
     ],
@@ -161,7 +191,7 @@ BOMB = "a: &a [x, x]\n" + "\n".join(
         ("name: \x00", "is not YAML"),
         ("- a\n- b", "is no instance"),
         ("", "is no instance"),
-        ("[" * 5_000, "is not YAML"),
+        ("[" * 1_000, "is not YAML"),
     ],
 )
 def test_hostile_yaml_is_one_sentence(tmp_path, text, said):
@@ -200,8 +230,11 @@ def test_an_instance_is_in_a_zone_of_a_project():
         instances.create({"name": "desk"}, Place("", "us-central1-a"))
     with pytest.raises(RequestError, match="which location"):
         instances.create({"name": "desk"}, Place("lab", ""))
-    with pytest.raises(RequestError, match=r"'\.\./x' is no name"):
-        HERE.name("../x")
+    for wrong in ("../x", "", "projects/lab/instances/desk", f"{HERE.name('desk')}/x", "a b"):
+        with pytest.raises(RequestError, match=f"^{re.escape(repr(wrong))} is no name"):
+            HERE.name(wrong)
+    full = "projects/other/locations/europe-west4-b/instances/desk"
+    assert HERE.name(full) == full
 
 
 def test_a_change_keeps_what_it_does_not_name():
@@ -218,12 +251,48 @@ def test_a_change_keeps_what_it_does_not_name():
     }
     with pytest.raises(RequestError, match="nothing to change"):
         instances.update(HERE.name("desk"), {}, now)
+    made = instances.update(HERE.name("desk"), {"machine_type": "e2-standard-4"}, now).record()
+    assert made["query"] == {"updateMask": "gceSetup.machineType"}
+    assert made["body"] == {"gceSetup": {"machineType": "e2-standard-4"}}
+
+
+def test_going_back_is_to_a_snapshot_of_an_upgrade():
+    upgrades = [{"snapshot": f"projects/lab/global/snapshots/{n}", "action": "UPGRADE"}
+                for n in ("one", "two")]  # fmt: skip
+    name = HERE.name("desk")
+
+    def body(history, snapshot=""):
+        return instances.rollback(name, {"upgradeHistory": history}, snapshot).record()["body"]
+
+    last = {"targetSnapshot": "projects/lab/global/snapshots/two", "revisionId": "2"}
+    assert body(upgrades) == last
+    assert body(upgrades, "one")["revisionId"] == "1"
+    back = [*upgrades, {"snapshot": upgrades[1]["snapshot"], "action": "ROLLBACK"}]
+    with pytest.raises(StateError, match=r"taken back already: .* of \S+/one, \S+/two$"):
+        body(back)
+    assert body(back, "two") == last
+    with pytest.raises(RequestError, match="no snapshot 'three': there is .*/one, .*/two"):
+        body(upgrades, "three")
+    with pytest.raises(RequestError, match="has never been upgraded"):
+        body([])
+
+
+def test_a_report_goes_where_it_is_said_with_what_is_asked_for():
+    def config(*words, **options):
+        return instances.diagnose(HERE.name("desk"), *words, **options).fields["diagnosticConfig"]
+
+    assert config("b") == {"gcsBucket": "gs://b"}
+    assert config("gs://b/a/f/", repair=True) == {
+        "gcsBucket": "gs://b", "relativePath": "a/f", "enableRepairFlag": True,
+    }  # fmt: skip
+    assert config("b", home=True) == {"gcsBucket": "gs://b", "enableCopyHomeFilesFlag": True}
 
 
 def test_an_address_is_of_an_active_instance_with_a_proxy():
     there = {"name": HERE.name("desk"), "state": "ACTIVE", "proxyUri": "x.example.com"}
     assert instances.address(there) == "https://x.example.com"
-    with pytest.raises(RequestError, match="desk is STOPPED: .* start desk"):
-        instances.address({**there, "state": "STOPPED"})
+    for state, then in (("STOPPED", "start it"), ("STARTING", "wait until it is ACTIVE")):
+        with pytest.raises(StateError, match=f"desk is {state}: {then}"):
+            instances.address({**there, "state": state})
     with pytest.raises(RequestError, match="gcloud compute ssh"):
         instances.address({**there, "disableProxyAccess": True})

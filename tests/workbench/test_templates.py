@@ -39,12 +39,26 @@ def test_a_spec_is_a_template_of_the_zones_region():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("wait", ["10m", "24h"])
+def test_idle_shutdown_is_at_least_and_at_most(wait):
+    made = templates.create({"display_name": "x", "idle_shutdown": wait}, ZONE).fields
+    seconds = {"10m": "600s", "24h": "86400s"}[wait]
+    assert made["notebookRuntimeTemplate"]["idleShutdownConfig"] == {"idleTimeout": seconds}
+
+
+def test_never_is_said_beside_the_time_that_is_required():
+    made = templates.create({"display_name": "x", "idle_shutdown": False}, ZONE).fields
+    assert made["notebookRuntimeTemplate"]["idleShutdownConfig"] == {
+        "idleShutdownDisabled": True, "idleTimeout": "10800s",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "said, wrong",
     [
-        ({}, "'display_name' is a required property"),
+        ({}, "^template: display_name is missing$"),
         ({"display_name": "x", "idle_shutdown": "1m"}, "must be 10 minutes to 24 hours"),
-        ({"display_name": "x", "env": {"a-b": "c"}}, "env: 'a-b' does not match"),
+        ({"display_name": "x", "env": {"a-b": "c"}}, "env: 'a-b' does not fit: a variable has"),
         ({"display_name": "x", "service_account": "a@b.org"}, "service_account"),
     ],
 )
