@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from nbtools.card import MIME
+from nbtools.errors import RequestError
 from nbtools.nouns import Context, Job, run_id
 from nbtools.points import Point
 from nbtools.store import Store
 
+BROKEN = "not all of its values came home: its notebook carries what is no value"
 NOTHING = "none of its values came home: its notebook logged nothing by nbtools where it was"
 
 
@@ -33,17 +35,19 @@ def harvest(store: Store, job: Job, notebook: Path | None, now: datetime) -> str
     if not found:
         return NOTHING
     card = found[-1]  # the newest that was shown of it
-    metrics = {key: _number(value) for key, value in _named(card, "metrics").items()}
-    values = {"_params": _named(card, "params"), "_metrics": metrics}
+    values = {f"_{kind}": _scalars(_named(card, kind)) for kind in ("params", "metrics")}
 
     def taken(before: Context) -> Context:
         merged = {k: {**before.metadata.get(k, {}), **new} for k, new in values.items()}
         return replace(before, metadata={**before.metadata, **merged})
 
     store.amend(Context, context, taken, now)
-    for key, points in _named(card, "points").items():
-        store.add_points(context, key, [_point(point) for point in points])
-    thinned = ", ".join(_named(card, "thinned"))
+    try:
+        for key, points in _named(card, "points").items():
+            store.add_points(context, key, [_point(point) for point in points])
+    except (TypeError, ValueError, RequestError):
+        return BROKEN
+    thinned = ", ".join(map(str, card.get("thinned") or ()))
     return f"of the points of {thinned} only some came home" if thinned else ""
 
 
@@ -60,13 +64,14 @@ def _is_of(card: Mapping[str, Any], job: Job) -> bool:
 
 
 def _named(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    found = card.get(kind, {})
-    return found if isinstance(found, Mapping) else dict.fromkeys(found)
+    found = card.get(kind)
+    return found if isinstance(found, Mapping) else {}
 
 
-def _number(value: Any) -> Any:
-    """What JSON has no number for the card has as text."""
-    return float(value) if value in ("nan", "inf", "-inf") else value
+def _scalars(named: Mapping[str, Any]) -> dict[str, Any]:
+    """What is a value; what JSON has no number for the card has as text."""
+    found = {k: v for k, v in named.items() if isinstance(v, str | int | float)}
+    return {k: float(v) if v in ("nan", "inf", "-inf") else v for k, v in found.items()}
 
 
 def _point(values: Any) -> Point:

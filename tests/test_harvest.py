@@ -6,7 +6,7 @@ import pytest
 from nbclient import NotebookClient
 
 from nbtools import card, opening
-from nbtools.harvest import NOTHING, harvest
+from nbtools.harvest import BROKEN, NOTHING, harvest
 from nbtools.notebook import Notebook
 from nbtools.nouns import Context, Job, run_id, utc_now
 from nbtools.prepare import prepare
@@ -83,6 +83,17 @@ def test_cards_of_other_runs_are_left(home, away, tmp_path):
 def test_a_notebook_without_a_run_says_so(home, tmp_path):
     path = executed(tmp_path / "a.ipynb", {"text/plain": "1"}, {card.MIME: "nonsense"})
     assert harvest(home, JOB, path, utc_now()) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "points", [[[1]], [[1, 2, "x"]], 3, [[2**70, 0.0, 1.0]], [None], {"a": 1}, [[1, [], 2]]]
+)
+def test_what_is_no_value_is_left_and_said(home, tmp_path, points):
+    found = {"experiment": "work", "run": "work-1", "metrics": {"score": 1.0, "odd": [1]}}
+    path = executed(tmp_path / "a.ipynb", {card.MIME: {**found, "points": {"loss": points}}})
+    with home.write():
+        assert harvest(home, JOB, path, utc_now()) == BROKEN
+    assert home.get(Context, run_id("work", "work-1")).metadata["_metrics"] == {"score": 1.0}
 
 
 def test_a_run_that_was_deleted_stays_so(home, tmp_path, away):
