@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench docs lock kernel lab clean
+.PHONY: demo browser test lint bench docs lock kernel lab clean
 
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nbtools needs Python 3.11 or newer: make demo PYTHON=python3.11")'
@@ -15,7 +15,14 @@ demo: .venv/ready  ## train on real data and show what came out
 	@mkdir -p .nbtools
 	$(BIN)/nbtools run templates/train.ipynb --experiment train
 
-test: .venv/ready  ## the whole test-suite; two at a time, for most of a test is waiting
+# Widgets and JupyterLab's screens are tested in a browser. Who is not root installs it by hand,
+# and is told so by those tests.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	    test "$$(id -u)" != 0 || \
+	    { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
+
+test: .venv/ready browser  ## the whole test-suite; two at a time, for most of a test is waiting
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/ready  ## style and types
@@ -28,6 +35,7 @@ bench: .venv/ready  ## figures, beside the peers
 	$(BIN)/python bench/cli.py
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/lab.py
+	$(BIN)/python bench/jobs_lab.py
 
 docs: .venv/ready  ## the generated reference
 	$(BIN)/python docs/generate.py
@@ -39,7 +47,7 @@ kernel: .venv/ready  ## offer this environment to every JupyterLab of this user
 	$(BIN)/nbtools kernels install
 
 lab: .venv/ready  ## open the templates in JupyterLab
-	$(BIN)/jupyter lab templates
+	$(BIN)/nbtools lab templates
 
 clean:  ## remove the environment, not the results
 	rm -rf .venv

@@ -18,6 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from nbtools.autolog import autolog
     from nbtools.batch import run_many
     from nbtools.errors import NbtoolsError, NotebookFailed
@@ -114,6 +116,13 @@ __all__ = [
     "sweep",
     "use_artifact",
 ]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%load_ext nbtools` does: %nbrun, %nbruns, %nbtb and %nbgit are there."""
+    from nbtools.lab.magics import register
+
+    register(shell)
 
 
 def __getattr__(name: str) -> object:

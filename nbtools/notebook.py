@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nbtools.errors import RequestError
 from nbtools.nouns import IDENTITY, place
-from nbtools.parameter import COMPUTED, Parameter, near, parse
+from nbtools.parameter import COMPUTED, Parameter, near, parse, scalar
 from nbtools.value import plain
 
 #: tag of the cell in which papermill puts values.
@@ -82,6 +82,11 @@ class Notebook:
         if wrong:
             raise RequestError("\n".join(wrong))
         return fitted
+
+    def read_value(self, name: str, text: str) -> Any:
+        """The value that `text`, as a person types it, stands for as parameter `name`."""
+        known = {p.name: p for p in self.parameters or ()}
+        return known[name].read(text) if name in known else scalar(text)
 
     def effective(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter's value for an execution with `params`: theirs over the defaults.

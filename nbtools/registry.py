@@ -45,10 +45,11 @@ VERTEX = {"local": "nbtools.emulator.lifecycle:surroundings"}
 #: import name -> what to give pip.
 PIP = {
     "pandas": "pandas", "matplotlib": "matplotlib", "fsspec": "fsspec", "optuna": "'optuna>=4'",
+    "prometheus_client": "prometheus-client", "jupyterlab": "'nbtools-workflow[lab]'",
+    "jupyter_scheduler": "'nbtools-workflow[lab]'",
     "google.cloud.notebooks_v1": "'nbtools-workflow[workbench]'",
     "google.cloud.notebooks_v2": "'nbtools-workflow[workbench]'",
     "google.cloud.aiplatform_v1": "'nbtools-workflow[vertex]'",
-    "prometheus_client": "prometheus-client",
 }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ LAYERS = [
         "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
         "workbench",
     },
-    {"git", "differences", "differences_page", "emulator"},
+    {"git", "differences", "differences_page", "emulator", "lab"},
     {"cli", "command"},
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -61,6 +61,7 @@ THIRD_PARTY_AT_TOP = {
     "rehearsal": {"nbformat", "jupyter_client"},
     "kernels": {"jupyter_client", "traitlets"},
     "cli": {"click"},
+    "lab": {"jupyter_scheduler", "jupyter_server", "tornado"},
     "run_writer": {"torch"},
     "emulator": {"gcp_storage_emulator"},  # whose classes two of its files derive from
 }

@@ -35,6 +35,7 @@ COMMANDS = {
     "secret": ("secret:secret", "Keep secrets for notebooks, outside of every store."),
     "service": ("service:service", "Run, install and look at what executes schedules."),
     "runs": ("runs:runs", "List, compare, export, tag and delete experiment runs."),
+    "lab": ("lab:lab", "Open JupyterLab, its job screens on this store."),
     "tb": ("tb:tb", "Open TensorBoard on runs."),
     "emulator": ("emulator:emulator", "Serve the store as Vertex AI to Google's own SDK."),
     "workbench": ("workbench:workbench", "Create, share, migrate and set up Workbench instances."),

@@ -156,14 +156,13 @@ def _request(notebook: str, files: Any, params: Any, raw: Any, **asked: Any) -> 
 def read_params(notebook: str, files: tuple[str, ...], typed: Any, raw: Any) -> dict[str, Any]:
     """The values of the command line: files first, then -p, then -r."""
     from nbtools.notebook import Notebook
-    from nbtools.parameter import scalar
 
-    known = {p.name: p for p in Notebook.read(notebook).parameters or ()}
+    known = Notebook.read(notebook)
     values: dict[str, Any] = {}
     for file in files:
         values.update(_read_file(Path(file)))
     for name, text in typed:
-        values[name] = known[name].read(text) if name in known else scalar(text)
+        values[name] = known.read_value(name, text)
     values.update(dict(raw))
     return values
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbtools import registry
 from nbtools.cli import Commands, show
 from nbtools.settings import Settings, environment, set_environment
 
@@ -40,10 +41,8 @@ def place(project: str, location: str, vertex: str = "", *, regional: bool = Fal
     from nbtools.cloud import Place
 
     if vertex:
-        from nbtools import registry
-
-        whole = environment()
-        set_environment({**whole, **registry.vertex(vertex)(Settings.load().store, whole)})
+        env = environment()
+        set_environment({**env, **registry.vertex(vertex)(Settings.load().store, env)})
     settings = Settings.load()
     default = settings.location if regional else settings.zone
     return Place(project or settings.project, location or default)

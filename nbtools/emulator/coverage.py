@@ -53,16 +53,22 @@ HEAD: Final = """\
 
 Made by `python -m nbtools.emulator.coverage` from the installed SDK and the table of handlers,
 and checked by a test against both. What is not served is answered with 501 `UNIMPLEMENTED`,
-over REST and gRPC alike. Only version v1 of Vertex AI's API is there. Services of
-`notebooks_v2` and `notebooks_v1` are Workbench's, if `google-cloud-notebooks` is installed; those
-of `notebooks_v1` over gRPC only, as its client.
+over REST and gRPC alike. Only version v1 of Vertex AI's API is there: what the SDK's preview
+modules ask of v1beta1, whose messages are others, is answered with 501 too, by any route. Services
+of `notebooks_v2` and `notebooks_v1` are Workbench's, if `google-cloud-notebooks` is installed;
+those of `notebooks_v1` over gRPC only, as its client.
 
 Everywhere: any project and location is served, and all of them are one store. Ids are 1 to 128
 small letters, digits and hyphens, as the SDK documents them; the API's reference says 4 to 128.
 Numbers in metadata are doubles. NaN and infinity, which JSON has not, are the words `NaN`,
 `Infinity` and `-Infinity`. Filters are those of Vertex AI's documentation; what is not
 understood is `INVALID_ARGUMENT`, never true. Lists without an order are newest first for what is
-in the metadata store, oldest first for the rest. IAM is not served.
+in the metadata store, oldest first for the rest. The three RPCs
+of IAM (`setIamPolicy`, `getIamPolicy`, `testIamPermissions`) are not served for any resource:
+there is nobody to grant anything to.
+
+Cloud Storage is no service of these four: `docs/emulator.md` says what is there for `gs://`. The
+Model service is not there, so `register_model` is refused.
 """
 
 

@@ -22,6 +22,7 @@ WITHOUT = {
     "service install": "writes a unit file, or says what to paste",
     "service run": "goes on until it is stopped; `service status` has it",
     "runs export": "writes the format that --format says, JSON among them",
+    "lab": "becomes JupyterLab, with JupyterLab's own options",
     "tb": "opens a page and serves it until it is stopped",
     "kernels install": "writes a file, and its answer is that file's path",
     "clean": "its standard output is a notebook, or nbstripout's",

@@ -57,6 +57,8 @@ def test_errors_have_googles_shape(ask):
         ("GET", "/v1/projects/p/locations/us-central1/endpoints", None, 501, "UNIMPLEMENTED"),
         ("GET", "/v1/projects/p/locations/l/notebookRuntimes", None, 501, "UNIMPLEMENTED"),
         ("GET", "/v1beta1/projects/p/locations/l/metadataStores", None, 501, "UNIMPLEMENTED"),
+        ("POST", f"{PATH[:-9]}:setIamPolicy", {}, 501, "UNIMPLEMENTED"),
+        ("POST", f"{PATH[:-9]}:getIamPolicy", {}, 501, "UNIMPLEMENTED"),
         ("GET", "/etc/passwd", None, 501, "UNIMPLEMENTED"),
         ("PUT", f"{PATH}/a", {}, 501, "UNIMPLEMENTED"),
         ("POST", PATH, b"{", 400, "INVALID_ARGUMENT"),

@@ -351,3 +351,31 @@ def test_an_endpoint_of_ones_own_is_ones_own(connect):
     aiplatform = connect()
     aiplatform.init(api_endpoint="http://127.0.0.1:9", project="x")
     assert aiplatform.initializer.global_config.api_endpoint == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+def test_what_is_in_preview_and_who_may_do_what_are_refused(emulator, transport):
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform_v1, aiplatform_v1beta1
+
+    where = emulator.url if transport == "rest" else f"localhost:{emulator.grpc_port}"
+    there = {
+        "credentials": AnonymousCredentials(),
+        "transport": transport,
+        "client_options": {"api_endpoint": where},
+    }
+    parent = "projects/p/locations/us-central1"
+    for name, ask in {
+        "MetadataService": lambda c: c.list_metadata_stores(parent=parent),
+        "TensorboardService": lambda c: c.list_tensorboards(parent=parent),
+        "NotebookService": lambda c: c.list_notebook_execution_jobs(parent=parent),
+        "ScheduleService": lambda c: c.list_schedules(parent=parent),
+    }.items():
+        client = getattr(aiplatform_v1beta1, f"{name}Client")(**there)
+        with pytest.raises(exceptions.MethodNotImplemented):
+            ask(client)
+    resource = {"resource": f"{parent}/featurestores/x"}  # of a kind for which REST has a route
+    client = aiplatform_v1.MetadataServiceClient(**there)
+    for call in (client.get_iam_policy, client.set_iam_policy, client.test_iam_permissions):
+        with pytest.raises(exceptions.MethodNotImplemented, match=r"COVERAGE\.md"):
+            call(resource)
