@@ -45,8 +45,9 @@ def attempt(schedule: Schedule, tick: Tick, jobs: Jobs, now: datetime) -> Plan:
     return replace(made, job=replace(made.job, retry_of=again))
 
 
-def check_request(schedule: Schedule, settings: Settings, now: datetime) -> None:
-    """Raises RequestError for anything of a schedule that would be refused when it is due.
+def check_request(schedule: Schedule, settings: Settings, now: datetime) -> Plan:
+    """A schedule's job as it would be now. Raises RequestError for anything that would be
+    refused when it is due.
 
     What comes from the schedules before has no value yet: of it only the names are checked.
     """
@@ -65,7 +66,7 @@ def check_request(schedule: Schedule, settings: Settings, now: datetime) -> None
     zone = zone_of(schedule.cron)
     around = Surroundings(now, zone, schedule.name, schedule.name, 1, lambda *_: "")
     output = "" if "{{" in schedule.output else schedule.output
-    plan(_request(now_known, _params(now_known, around), output), settings, now)
+    return plan(_request(now_known, _params(now_known, around), output), settings, now)
 
 
 def _is_later(hole: str) -> bool:
@@ -87,6 +88,7 @@ def _request(schedule: Schedule, params: dict[str, Any], output: str) -> Request
         timeout=schedule.timeout,
         memory=schedule.memory,
         cpu_time=schedule.cpu_time,
+        machine=schedule.machine,
         secrets=schedule.secrets,
         vertex=schedule.vertex,
         schedule=schedule.name,

@@ -15,7 +15,7 @@ from pathlib import Path
 from nbtools.errors import NbtoolsError
 from nbtools.executor import Observation
 from nbtools.jobs import Jobs, SubmittedJob
-from nbtools.request import Plan, Request, plan
+from nbtools.request import Plan, Request, plan, shares_cores
 
 #: memory that one job is reckoned to need.
 ROOM = 1 << 30
@@ -42,7 +42,7 @@ def run_many(
     asked = list(requests)
     parallel = parallel or room(len(asked))
     share = max(1, cores() // parallel) if parallel > 1 else 0
-    waiting = [_plan(jobs, replace(r, threads=r.threads or share, report=False)) for r in asked]
+    waiting = [_plan(jobs, request, share) for request in asked]
     order = [made.job.name for made in waiting]
     ended: dict[str, SubmittedJob] = {}
     working: dict[str, SubmittedJob] = {}
@@ -78,8 +78,10 @@ def room(wanted: int) -> int:
     return max(1, min(wanted, cores(), _memory() // ROOM))
 
 
-def _plan(jobs: Jobs, request: Request) -> Plan:
-    return plan(request, jobs.settings, jobs.clock())
+def _plan(jobs: Jobs, request: Request, share: int) -> Plan:
+    if shares_cores(request, jobs.settings):
+        request = replace(request, threads=request.threads or share)
+    return plan(replace(request, report=False), jobs.settings, jobs.clock())
 
 
 def _tell(notice: Notice | None, job: SubmittedJob, seen: Observation | None) -> None:

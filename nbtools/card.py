@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from nbtools.open_run import OpenRun
 
 MIME = "application/vnd.nbtools.run+json"
+#: points of each series that a run carries home.
+CARRIED = 1000
 
 
 def show(run: OpenRun) -> None:
@@ -42,6 +44,7 @@ def bundle(run: OpenRun) -> dict[str, Any]:
     values = {
         kind: {k: _json(v) for k, v in named.items()} for kind, named in run.values.items() if named
     }
+    more = _points(run) if run.away else {}
     title = f"run {run.name} of experiment {run.experiment}"
     rows = [(kind, k, v) for kind, named in run.values.items() for k, v in named.items()]
     cells = "".join(
@@ -49,11 +52,25 @@ def bundle(run: OpenRun) -> dict[str, Any]:
         for kind, k, v in rows
     )
     return {
-        MIME: {"experiment": run.experiment, "run": run.name, **values},
+        MIME: {"experiment": run.experiment, "run": run.name, **values, **more},
         "text/plain": "\n".join([title, *(f"  {k} = {_text(v)}" for _, k, v in rows)]),
         "text/html": f"<details open><summary>{escape(title)}</summary>"
         f"<table>{cells}</table></details>",
     }
+
+
+def _points(run: OpenRun) -> dict[str, Any]:
+    """The series, for whoever cannot look into the store; of a long one so many points, with
+    its last.
+    """
+    points, thinned = {}, []
+    for key, found in run.points().items():
+        every = -(-len(found) // CARRIED)
+        if every > 1:
+            thinned.append(key)
+        kept = found[(len(found) - 1) % every :: every] if found else []
+        points[key] = [[step, wall_time, _json(value)] for step, wall_time, value in kept]
+    return {"points": points, "thinned": thinned} if points else {}
 
 
 def _text(value: Any) -> str:

@@ -113,7 +113,7 @@ class Endpoint:
 @contextmanager
 def told(where: str) -> Iterator[None]:
     """Raise what Google's clients raise in here as ours: NotFound, AlreadyExists, StateError,
-    RequestError. `where` is whom they talk to.
+    Unavailable, RequestError. `where` is whom they talk to.
     """
     from google.api_core import exceptions
     from google.auth import exceptions as auth
@@ -121,7 +121,7 @@ def told(where: str) -> Iterator[None]:
     try:
         yield
     except exceptions.GoogleAPICallError as error:
-        raise _ours(error) from None
+        raise _ours(error, where) from None
     except exceptions.RetryError as error:
         raise Unavailable(f"{where} does not answer: {error.cause}") from None
     except OSError as error:  # what REST's transport says when there is no way there
@@ -132,7 +132,7 @@ def told(where: str) -> Iterator[None]:
         ) from None
 
 
-def _ours(error: Any) -> NbtoolsError:
+def _ours(error: Any, where: str) -> NbtoolsError:
     """Google's error in ours."""
     said = re.sub(r"^[A-Z]+ https?://\S+: ", "", _line(error.message))  # REST's own preface
     status = getattr(error, "grpc_status_code", None)
@@ -146,6 +146,8 @@ def _ours(error: Any) -> NbtoolsError:
         return AlreadyExists(said)
     if word == "FAILED_PRECONDITION":
         return StateError(said)
+    if error.code in (408, 429, 500, 502, 503, 504):
+        return Unavailable(f"{where} does not answer: {said or error}")
     if error.code in (401, 403):
         return RequestError(f"{said}; ask whoever administers the project for the role")
     return RequestError(said or str(error))

@@ -24,7 +24,7 @@ from nbtools.executor import Observation
 from nbtools.jobs import Jobs, SubmittedJob
 from nbtools.notebook import Notebook
 from nbtools.nouns import Context, run_id
-from nbtools.request import Plan, plan
+from nbtools.request import Plan, plan, shares_cores
 from nbtools.search import search
 from nbtools.trials import Trial
 
@@ -174,7 +174,8 @@ class Conductor:
     def _plan(self, number: int, point: dict[str, object]) -> Plan:
         jobs, request = self._jobs, self._design.request
         before = self._attempts.get(number, 0)
-        share = max(1, cores() // self._parallel) if self._parallel > 1 else 0
+        sharing = self._parallel > 1 and shares_cores(request, jobs.settings)
+        share = max(1, cores() // self._parallel) if sharing else 0
         asked = replace(
             request,
             params={**request.params, **point},

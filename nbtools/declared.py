@@ -16,6 +16,7 @@ from nbtools import yaml_file
 from nbtools.cron import written
 from nbtools.duration import seconds
 from nbtools.errors import RequestError
+from nbtools.machine import Machine
 from nbtools.nouns import place
 from nbtools.schedule import Schedule
 from nbtools.schedules import Schedules
@@ -72,17 +73,24 @@ def difference(path: Path, schedules: Schedules) -> list[Change]:
 
 
 def apply(path: Path, schedules: Schedules) -> list[Change]:
-    """Make the schedules what the file says; returns what was changed. Raises RequestError,
-    with nothing changed.
+    """Make the schedules what the file says; returns what was changed.
+
+    Raises RequestError, with nothing changed here; of those that another's clock fires some may
+    have been, and the next time finds them so.
     """
+    wanted = schedules.delegation.put(schedules.checked(read(path)))  # first: it may be refused
     with schedules.store.write():
         changes = difference(path, schedules)
-        schedules.create_all(read(path), replacing=True)
+        schedules.remember(wanted, replacing=True)
         gone = [change.name for change in changes if change.kind == "remove"]
+        there = [name for name in gone if schedules.get(name).handle]
+        gone = [name for name in gone if name not in there]
         while gone:  # one that others come after goes after them
             last = next(n for n in gone if not schedules.timetable.followers(n))
             schedules.delete(last)
             gone.remove(last)
+    for name in there:
+        schedules.delete(name)
     return changes
 
 
@@ -105,8 +113,9 @@ def _schedule(name: str, said: Mapping[str, Any], path: Path) -> Schedule:
         if word in values:
             values[word] = _time(values[word])
     for word in ("notebook", "cwd", "output"):
-        if values.get(word):
+        if values.get(word) and "://" not in str(values[word]):
             values[word] = str(folder / Path(values[word]).expanduser())
+    values["machine"] = Machine.read(values.get("machine", {}), "machine")
     values["params"] = {k: _plain(v) for k, v in values.get("params", {}).items()}
     everything = values.get("misfire") == "all"
     values.setdefault("concurrency", "queue" if everything else "skip")

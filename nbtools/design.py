@@ -12,6 +12,7 @@ from typing import Any
 
 from nbtools import space
 from nbtools.errors import RequestError
+from nbtools.machine import Machine
 from nbtools.notebook import Notebook
 from nbtools.nouns import Context
 from nbtools.request import Request
@@ -47,6 +48,7 @@ class Design:
         request = {k: v for k, v in said["request"].items() if k in known}
         for key in ("inputs", "secrets"):
             request[key] = tuple(request.get(key, ()))
+        request["machine"] = Machine.loads(request.get("machine", {}))
         own = {f.name for f in fields(cls)}
         values = {k: v for k, v in said.items() if k in own}
         values["request"], values["space"] = Request(**request), space.loads(said["space"])
@@ -55,6 +57,7 @@ class Design:
     def metadata(self) -> Mapping[str, Any]:
         """The design as JSON takes it."""
         request = {**asdict(self.request), "notebook": str(self.request.notebook)}
+        request["machine"] = self.request.machine.dumps()
         request["output"], request["cwd"] = str(request["output"]), str(request["cwd"])
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return {**plain, "request": request, "space": space.dumps(self.space)}

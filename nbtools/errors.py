@@ -28,12 +28,14 @@ class StateError(RequestError):
     """The record is in a state that does not allow this; Vertex AI's FAILED_PRECONDITION."""
 
 
-class Unavailable(RequestError):
-    """There is no way to a service now: later the same request may be answered."""
-
-
 class MissingDependency(RequestError):
     """An optional package is not installed; the message holds the pip line."""
+
+
+class Unavailable(RequestError):
+    """A service cannot be reached, or does not answer; Vertex AI's UNAVAILABLE. What was asked
+    for may have happened all the same.
+    """
 
 
 class StoreError(NbtoolsError):

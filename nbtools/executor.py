@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from nbtools.errors import RequestError
+from nbtools.machine import Machine
 from nbtools.nouns import moment, stamp
 from nbtools.secrets import Secrets
 from nbtools.states import JobState
@@ -41,6 +43,7 @@ class Task:
     memory: int = 0  #: bytes that the kernel and what it started may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that they may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    machine: Machine = Machine()  #: what it is to be executed on
     env: Mapping[str, str] = field(default_factory=dict)  #: more for the kernel's environment
     secrets: tuple[str, ...] = ()  #: names; the values are not the task's to hold
     vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
@@ -84,9 +87,8 @@ class Task:
 
     def dumps(self) -> str:
         """The task as JSON."""
-        return json.dumps(
-            {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
-        )
+        values = {**asdict(self), "machine": self.machine.dumps()}
+        return json.dumps({k: str(v) if isinstance(v, Path) else v for k, v in values.items()})
 
     @classmethod
     def loads(cls, text: str) -> Task:
@@ -96,6 +98,7 @@ class Task:
             values[key] = Path(values[key])
         for key in ("preload", "secrets"):
             values[key] = tuple(values.get(key, ()))
+        values["machine"] = Machine.loads(values.get("machine", {}))
         return cls(**values)
 
 
@@ -131,6 +134,22 @@ class Observation:
 class Executor(Protocol):
     """Who runs a task."""
 
+    #: fields of `Task` that it has no equivalent of -> one sentence to whoever asks for it.
+    lacks: Mapping[str, str]
+    #: what nobody asks for and yet is different -> one sentence. `kernels`: it takes any name,
+    #: for it knows none; `progress`: it does not see how far a notebook is; `partial`: of one
+    #: that was cancelled nothing comes back; `store`: the notebook cannot reach ours, its run
+    #: comes home with it.
+    differs: Mapping[str, str]
+    #: the fields of `Machine` that it can give.
+    takes: frozenset[str]
+
+    def accept(self, task: Task) -> Task:
+        """The task with what it leaves open filled in, before anything is remembered.
+
+        Raises RequestError for what this executor cannot do with it.
+        """
+
     def check(self, kernel: str) -> str:
         """The kernelspec to use for `kernel` ("" is this executor's default).
 
@@ -160,3 +179,18 @@ class Executor(Protocol):
 
     def stop(self, handle: str) -> None:
         """Ask it to stop: interrupt first, then kill. Does not wait. Again is the same."""
+
+
+def refuse(name: str, executor: Executor, task: Task, cwd: str | Path = "") -> None:
+    """Raises RequestError for what is asked for and the executor of that name has not.
+
+    `cwd` is what somebody asks for: a task has one in any case.
+    """
+    asked = {**vars(task), "cwd": cwd}
+    why = [said for word, said in executor.lacks.items() if asked[word]]
+    for word in task.machine.asked:
+        if word not in executor.takes:
+            flag = "machine" if word == "type" else word.replace("_", "-")
+            why.append(f"executor {name} has no --{flag}: leave it out, or choose another executor")
+    if why:
+        raise RequestError("\n".join(why))

@@ -308,6 +308,8 @@ def _identity(store: Store) -> dict[str, str]:
     found = ipython.user_ns.get(IDENTITY) if ipython else None
     if not isinstance(found, Mapping):
         return {}
+    if "run" not in found:  # of a schedule that another's clock fires: each time is a run
+        return {"experiment": found["experiment"]}
     context = find_context(store, found["experiment"], found["run"])
     ended = context is not None and Run.of(context).state is not ExecutionState.RUNNING
     return {} if ended else dict(found)
@@ -318,7 +320,9 @@ def _started(run: str | None, resume: bool, outer: OpenRun | None) -> OpenRun:
     store = _session.store(settings)
     store.drain(utc_now())
     job = _identity(store)
-    own = outer is None and job and run in (None, job["run"])
+    if outer is None and job and "run" not in job and not _session.experiment:
+        return opening.away(store, job["experiment"], run, resume, _session.strict)
+    own = outer is None and "run" in job and run in (None, job["run"])
     if own and (not _session.left_job or (run and resume)):
         return opening.in_job(store, job, _session.strict)
     experiment = _session.experiment or job.get("experiment") or settings.experiment

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtools import keyring, lineage, registry, revision
+from nbtools import harvest, keyring, lineage, registry, revision
 from nbtools.errors import (
     AlreadyExists,
     NbtoolsError,
@@ -310,7 +310,7 @@ class Jobs:
         if not seen.state.final:
             return self._advance(name, seen, now)
         with self.store.write():
-            job = self._advance(name, seen, now)
+            job = self._advance(name, seen, now, note=self._harvested(name, now))
             self.store.drain(now)
             outputs = Outputs.of(job, self.store)
             context = run_id(job.experiment, job.run)
@@ -323,8 +323,15 @@ class Jobs:
             close_run(self.store, context, AS_EXECUTION[job.state], job.error, now)
         return job
 
+    def _harvested(self, name: str, now: datetime) -> str:
+        """Take home the run of a notebook that could not reach this store; what is missing."""
+        job = Job.of(self.store.get(Execution, name))
+        if job.state.final or "store" not in self._executor(job.executor).differs:
+            return ""
+        return harvest.harvest(self.store, job, Outputs.of(job, self.store).notebook, now)
+
     def _advance(
-        self, name: str, seen: Observation, now: datetime, handle: str = ""
+        self, name: str, seen: Observation, now: datetime, handle: str = "", note: str = ""
     ) -> SubmittedJob:
         """The only place where a job's state is changed."""
 
@@ -340,6 +347,7 @@ class Jobs:
                 cell=max(seen.cell, job.cell),
                 cells=seen.cells or job.cells,
                 error=seen.error or job.error,
+                note="; ".join(filter(None, (job.note, note))),
                 start_time=seen.start_time or job.start_time,
                 end_time=(seen.end_time or now) if state.final else None,
             ).execution()

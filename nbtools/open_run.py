@@ -34,6 +34,7 @@ from nbtools.nouns import (
     utc_now,
 )
 from nbtools.outputs import FILES
+from nbtools.points import Point
 from nbtools.secrets import own
 from nbtools.states import ExecutionState
 from nbtools.store import Store
@@ -69,6 +70,7 @@ class OpenRun(ExperimentRun):
         self._logbook = Logbook(store.journals, context.name, part.guest, part.strict)
         self._mirroring: Mirroring | None = None
         self._ended = False
+        self.away = False  #: its store is another's, and what is in it is not seen there
         self._step = store.last_step(context.name)
         self._lock = Lock()
         #: what is known in this process: params, metrics, and the last value of each series
@@ -113,6 +115,11 @@ class OpenRun(ExperimentRun):
             options,
         )
         self._mirroring.start(at_exit)
+
+    def points(self) -> dict[str, list[Point]]:
+        """All that was logged of its series, by metric."""
+        self._now()
+        return self._store.points(self._context)
 
     # -- values ---------------------------------------------------------------------
 

@@ -20,8 +20,15 @@ def in_job(store: Store, job: Mapping[str, str], strict: bool) -> OpenRun:
     """The run of the job whose notebook this is."""
     context = find_context(store, job["experiment"], job["run"])
     if context is None:  # executed where our store is not: its card brings the run home
-        return begin(store, job["experiment"], job["run"], resume=True, strict=strict)
+        return away(store, job["experiment"], job["run"], resume=True, strict=strict)
     return _opened(store, context, Part(execution=job["job"], in_job=True, strict=strict))
+
+
+def away(store: Store, experiment: str, run: str | None, resume: bool, strict: bool) -> OpenRun:
+    """A run whose store nobody will look into: its card brings it home."""
+    opened = begin(store, experiment, run, resume, strict)
+    opened.away = True
+    return opened
 
 
 def begin(

@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from nbtools.clock import Clock
     from nbtools.executor import Executor
     from nbtools.importer import Importer
     from nbtools.mirror import Mirror
 
-EXECUTORS = {"local": "nbtools.executors.local:LocalExecutor"}
+EXECUTORS = {
+    "local": "nbtools.executors.local:LocalExecutor",
+    "vertex": "nbtools.executors.vertex:VertexExecutor",
+}
+#: executor -> its own clock, which fires schedules.
+CLOCKS = {"vertex": "nbtools.executors.vertex_clock:VertexClock"}
 #: whose history can be moved here; in this order it is looked for.
 IMPORTERS = {
     "mlflow": "nbtools.importers.mlflow:MLflow",
@@ -55,6 +61,15 @@ def executor(name: str) -> Executor:
         raise RequestError(f"no executor {name!r}: there is {', '.join(EXECUTORS)}")
     module, _, attribute = EXECUTORS[name].partition(":")
     made: Executor = getattr(import_module(module), attribute)()
+    return made
+
+
+def clock(name: str) -> Clock:
+    """The clock of the executor of that name."""
+    if name not in CLOCKS:
+        raise RequestError(f"executor {name!r} has no clock: {', '.join(CLOCKS)} has")
+    module, _, attribute = CLOCKS[name].partition(":")
+    made: Clock = getattr(import_module(module), attribute)()
     return made
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from nbtools import keyring, registry, secrets
 from nbtools.errors import RequestError
-from nbtools.executor import Task
+from nbtools.executor import Task, refuse
 from nbtools.kernels.preload import imports
+from nbtools.machine import Machine
 from nbtools.notebook import Notebook
 from nbtools.nouns import Artifact, Job, default_experiment, default_run, job_name, place, run_id
 from nbtools.outputs import FILES
@@ -44,6 +45,7 @@ class Request:
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that it may use; 0: no limit
     threads: int = 0  #: CPU threads that libraries shall use; 0: as they like
+    machine: Machine = Machine()  #: what it is to be executed on
     env: Mapping[str, str] = field(default_factory=dict)  #: more for its kernel's environment
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
@@ -126,6 +128,7 @@ def plan(
         memory=int(_limit("memory", request.memory)),
         threads=int(_limit("threads", request.threads)),
         cpu_time=_limit("cpu_time", request.cpu_time),
+        machine=request.machine.filled(settings.machine, executor.takes),
         secrets=needed,
         vertex=request.vertex,
         checkpoint=_checkpoint(request.checkpoint, needed),
@@ -133,6 +136,8 @@ def plan(
         warm=settings.warm,
         preload=settings.preload or imports(notebook.data, cwd),
     )
+    refuse(executor_name, executor, task, cwd if cwd != notebook.path.parent else "")
+    task = executor.accept(task)
     job = Job(
         name=name,
         notebook=str(notebook.path),
@@ -148,6 +153,11 @@ def plan(
     identity = {"job": name, "experiment": experiment, "run": run}
     prepared = prepare(notebook, params, identity, kernel, request.keep_injected)
     return Plan(request=request, job=job, task=task, notebook=notebook, prepared=prepared)
+
+
+def shares_cores(request: Request, settings: Settings) -> bool:
+    """Whether jobs side by side take cores from each other, which are those of this machine."""
+    return "threads" not in registry.executor(request.executor or settings.executor).lacks
 
 
 def _fits_the_disk(notebook: Path) -> None:
@@ -177,8 +187,8 @@ def _folder(path: str | Path) -> Path:
 
 def _target(output: str | Path, notebook: Path) -> str:
     """Where the executed notebook is to be delivered; refused now rather than at the end."""
-    if not output:
-        return ""
+    if not output or "://" in str(output):
+        return str(output)  # of a URI the executor says whether it can
     target = place(output)
     if target.is_dir():
         target /= notebook.name

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from nbtools.machine import Machine
 from nbtools.nouns import moment, stamp
 
 
@@ -76,11 +77,13 @@ class Schedule:
     timeout: float = 0.0  #: seconds each attempt may take; 0: no limit
     memory: int = 0  #: bytes that its kernel may use; 0: no limit
     cpu_time: float = 0.0  #: seconds of CPU that each attempt may use; 0: no limit
+    machine: Machine = Machine()  #: what each attempt is to be executed on
     env: Mapping[str, str] = field(default_factory=dict)  #: more for its kernel's environment
     secrets: tuple[str, ...] = ()  #: names of secrets that its kernel's environment gets
     vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
     priority: int = 0  #: the higher is executed first when there is not room for all
     notify: tuple[str, ...] = ()  #: who hears of failure and recovery: see nbtools.notices
+    handle: str = ""  #: what the clock of its executor knows it by; empty: our service fires it
     source: str = ""  #: the file that declares it; empty: it was created by hand
     state: ScheduleState = ScheduleState.ACTIVE
     reason: str = ""  #: one sentence: why it was paused, when nobody has asked for it
@@ -102,7 +105,7 @@ class Schedule:
     def dumps(self) -> dict[str, Any]:
         """The record as JSON takes it."""
         values = dict(vars(self))  # not asdict: it would copy each of thousands to its depth
-        values.update(params=dict(self.params), env=dict(self.env))
+        values.update(params=dict(self.params), env=dict(self.env), machine=self.machine.dumps())
         for key in _TIMES:
             values[key] = stamp(values[key])
         return values
@@ -115,6 +118,7 @@ class Schedule:
             kept[key] = moment(kept.get(key))
         for key in ("after", "notify", "secrets"):
             kept[key] = tuple(kept.get(key, ()))
+        kept["machine"] = Machine.loads(kept.get("machine", {}))
         return cls(**{**kept, "state": ScheduleState(kept["state"])})
 
 

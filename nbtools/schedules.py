@@ -4,7 +4,6 @@ service (`nbtools service run`); these only write down what is wanted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -12,19 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nbtools.attempt import check_request
 from nbtools.cron import upcoming, written
+from nbtools.delegation import Delegation
 from nbtools.dispatch import Dispatcher
 from nbtools.due import decide, first_time
-from nbtools.errors import AlreadyExists, NotFound, RequestError, StateError
+from nbtools.errors import AlreadyExists, NotFound, StateError
 from nbtools.jobs import Jobs
-from nbtools.notices import check_target
-from nbtools.nouns import Execution, place, slug
-from nbtools.schedule import CONCURRENCY, MISFIRE, Schedule, ScheduleState, Tick, TickState
-
-#: letters of a name: the names of jobs and runs are made of it.
-MAX_NAME = 40
-_NAME = re.compile(rf"[a-z0-9](?:[a-z0-9-]{{0,{MAX_NAME - 2}}}[a-z0-9])?\Z")
+from nbtools.machine import Machine
+from nbtools.nouns import Execution
+from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
+from nbtools.schedule_check import Checked, check_order
 
 
 class Schedules:
@@ -33,6 +29,7 @@ class Schedules:
     def __init__(self, jobs: Jobs) -> None:
         self.jobs, self.store = jobs, jobs.store
         self.timetable = jobs.store.timetable
+        self.delegation = Delegation(jobs)
 
     @classmethod
     def open(cls) -> Schedules:
@@ -51,27 +48,30 @@ class Schedules:
         With `replacing`, one that is there already is changed: its state, its count of runs
         and its history stay. Raises RequestError, AlreadyExists.
         """
-        now = self.jobs.clock()
         found = self.checked(schedules)
+        if not replacing:
+            self._check_free(found)  # also before another's clock has it
+        return self.remember(self.delegation.put(found), replacing)
+
+    def remember(self, found: Iterable[Schedule], replacing: bool = False) -> list[Schedule]:
+        """Remember schedules that were checked, and those of another's clock put there."""
+        now = self.jobs.clock()
         with self.store.write():
             made = []
             for schedule in found:
                 old = self.timetable.find(schedule.name)
-                if old and not replacing:
-                    raise AlreadyExists(
-                        f"there is already a schedule {schedule.name!r}: choose another name, or "
-                        "delete it first"
-                    )
+                if not replacing:
+                    self._check_free([schedule])
                 made.append(_taking_over(schedule, old, now))
                 self.timetable.put(made[-1])
         return made
 
     def checked(self, schedules: Iterable[Schedule]) -> list[Schedule]:
         """The schedules as they would be remembered, found in order. Raises RequestError."""
-        wanted = list(schedules)
+        wanted = [replace(s, handle=self._handle(s)) for s in schedules]
         there = {s.name: s for s in self.timetable.all()}
-        _check_order({**there, **{s.name: s for s in wanted}}, wanted)
-        check = _Checked(self.jobs, self.jobs.clock())
+        check_order({**there, **{s.name: s for s in wanted}}, wanted)
+        check = Checked(self.jobs, self.jobs.clock())
         return [check.whole(schedule) for schedule in wanted]
 
     def get(self, name: str) -> Schedule:
@@ -85,6 +85,12 @@ class Schedules:
     def all(self) -> list[Schedule]:
         """All schedules, by name."""
         return self.timetable.all()
+
+    def standing(self, schedules: Iterable[Schedule]) -> list[Schedule]:
+        """The same as they stand now, which of another's clock has to be asked: where it cannot
+        be, they are as they were, and their reason says so.
+        """
+        return [self._asked(s) if s.handle else s for s in schedules]
 
     def next(self, name: str, count: int = 5) -> list[datetime]:
         """The next times, in UTC, at which a schedule will be due; none for one that is
@@ -101,7 +107,10 @@ class Schedules:
 
     def history(self, name: str, limit: int = 20) -> list[Tick]:
         """The times at which a schedule was due, newest first, and what became of each."""
-        return self.timetable.history(self.get(name).name, limit or -1)
+        schedule = self.get(name)
+        if schedule.handle:
+            return self.delegation.history(schedule, limit or -1)
+        return self.timetable.history(name, limit or -1)
 
     def pause(self, name: str) -> Schedule:
         """Have a schedule not be due any more; what was queued is still executed.
@@ -109,6 +118,8 @@ class Schedules:
         Raises StateError for one that is COMPLETED.
         """
         now = self.jobs.clock()
+        if (schedule := self._not_completed(name)).handle:
+            return self._kept(self.delegation.pause(schedule))
         with self.store.write():
             schedule = self._not_completed(name)
             paused = replace(schedule, state=ScheduleState.PAUSED, reason="", update_time=now)
@@ -122,6 +133,8 @@ class Schedules:
         up for all missed times (misfire all). Raises StateError for one that is COMPLETED.
         """
         now = self.jobs.clock()
+        if (schedule := self._not_completed(name)).handle:
+            return self._kept(self.delegation.resume(schedule, bool(catch_up)))
         with self.store.write():
             schedule = self._not_completed(name)
             if schedule.state is ScheduleState.ACTIVE:
@@ -141,6 +154,7 @@ class Schedules:
         It may be paused or COMPLETED. The schedules that come after it follow.
         """
         now = self.jobs.clock()
+        self._ours(name, "cannot be fired before its time: `nbtools run` executes its notebook")
         with self.store.write():
             schedule = self.get(name)
             tick = Tick(schedule=name, time=now, priority=schedule.priority)
@@ -158,6 +172,8 @@ class Schedules:
         is nothing to cancel.
         """
         now, dispatcher = self.jobs.clock(), Dispatcher(self.jobs, 0)
+        if self.timetable.find(name):
+            self._ours(name, "has its jobs there: cancel them there")
         states = (TickState.QUEUED, TickState.STARTED)
         with self.store.write():  # none is begun meanwhile
             found = [t for state in states for t in self.timetable.in_state(state)]
@@ -180,6 +196,8 @@ class Schedules:
 
         Raises StateError when another schedule comes after it.
         """
+        if (schedule := self.get(name)).handle:
+            self.delegation.delete(schedule)
         with self.store.write():
             schedule = self.get(name)
             if after := [s.name for s in self.timetable.followers(name)]:
@@ -193,6 +211,34 @@ class Schedules:
             if found and not found.metadata.get("handle"):  # nobody will begin it any more
                 self.jobs.cancel(job)
         return schedule
+
+    def _handle(self, schedule: Schedule) -> str:
+        """What a schedule that is there already is known by to its clock."""
+        old = self.timetable.find(schedule.name)
+        return old.handle if old else ""
+
+    def _check_free(self, schedules: Iterable[Schedule]) -> None:
+        for schedule in schedules:
+            if self.timetable.find(schedule.name):
+                raise AlreadyExists(
+                    f"there is already a schedule {schedule.name!r}: choose another name, or "
+                    "delete it first"
+                )
+
+    def _ours(self, name: str, why: str) -> None:
+        if (schedule := self.get(name)).handle:
+            raise StateError(f"schedule {name!r} is fired by {schedule.executor}, and {why}")
+
+    def _asked(self, schedule: Schedule) -> Schedule:
+        now = self.delegation.standing(schedule)
+        same = replace(now, reason=schedule.reason) == schedule
+        return now if same else self._kept(now)
+
+    def _kept(self, now: Schedule) -> Schedule:
+        with self.store.write():
+            if self.timetable.find(now.name):  # else it was deleted meanwhile
+                self.timetable.put(now)
+        return now
 
     def _caught_up(self, schedule: Schedule, now: datetime) -> Schedule:
         """Queue every time that has come since; within a transaction."""
@@ -215,41 +261,12 @@ class Schedules:
         return schedule
 
 
-class _Checked:
-    """Checks schedules; what many of them have in common, once."""
-
-    def __init__(self, jobs: Jobs, now: datetime) -> None:
-        self._jobs, self._now = jobs, now
-        self._found: set[str] = set()
-
-    def whole(self, schedule: Schedule) -> Schedule:
-        """The schedule with all that it leaves open filled in. Raises RequestError."""
-        _check_rules(schedule)
-        cron = written(schedule.cron) if schedule.cron else ""
-        notebook = str(place(schedule.notebook))
-        cwd = str(place(schedule.cwd)) if schedule.cwd else ""
-        output = str(place(schedule.output)) if schedule.output else ""
-        whole = replace(schedule, cron=cron, notebook=notebook, cwd=cwd, output=output,
-                        after=tuple(dict.fromkeys(schedule.after)))  # fmt: skip
-        same = {"name": "", "cron": "", "source": "", "start_time": None, "end_time": None}
-        key = repr({**whole.dumps(), **same})
-        if key not in self._found:
-            check_request(whole, self._jobs.settings, self._now)
-            self._found.add(key)
-        state = ScheduleState.ACTIVE
-        due = first_time(whole, self._now)
-        if cron and due is None:
-            raise RequestError(
-                f"schedule {whole.name!r} will never be due: its end is before its next time"
-            )
-        return replace(whole, state=state, next_run_time=due, create_time=self._now,
-                       update_time=self._now)  # fmt: skip
-
-
 def _taking_over(new: Schedule, old: Schedule | None, now: datetime) -> Schedule:
     """The new schedule in the place of an old one of the same name."""
     if old is None:
         return new
+    if new.handle:  # how it stands its clock has said
+        return replace(new, create_time=old.create_time)
     due = old.next_run_time if old.cron == new.cron else new.next_run_time
     done = bool(new.max_run_count) and old.started_run_count >= new.max_run_count
     paused = old.state is ScheduleState.PAUSED
@@ -262,60 +279,6 @@ def _taking_over(new: Schedule, old: Schedule | None, now: datetime) -> Schedule
         due = new.next_run_time
     return replace(new, state=state, next_run_time=due, create_time=old.create_time,
                    started_run_count=old.started_run_count)  # fmt: skip
-
-
-def _check_rules(schedule: Schedule) -> None:
-    if not _NAME.match(schedule.name):
-        raise RequestError(
-            f"schedule name {schedule.name!r}: use at most {MAX_NAME} small letters, digits and "
-            f"hyphens, for example {slug(schedule.name, MAX_NAME)!r}"
-        )
-    if bool(schedule.cron) == bool(schedule.after):
-        raise RequestError(
-            f"schedule {schedule.name!r} needs a cron expression, or other schedules to come "
-            "after: one of the two"
-        )
-    for what, value, words in (
-        ("concurrency", schedule.concurrency, CONCURRENCY), ("misfire", schedule.misfire, MISFIRE)
-    ):  # fmt: skip
-        if value not in words:
-            raise RequestError(f"{what} must be {', '.join(words)}: not {value!r}")
-    if schedule.misfire == "all" and schedule.concurrency in ("skip", "replace"):
-        raise RequestError(
-            f"misfire all with concurrency {schedule.concurrency} would drop most of what it makes "
-            "up for: choose concurrency queue or allow"
-        )
-    for name in ("max_run_count", "max_concurrent_run_count", "max_age", "retries", "backoff",
-                 "timeout", "memory", "cpu_time"):  # fmt: skip
-        if not getattr(schedule, name) >= 0:
-            raise RequestError(f"{name} must be 0 or more: not {getattr(schedule, name)}")
-    for when in (schedule.start_time, schedule.end_time):
-        if when and when.tzinfo is None:
-            raise RequestError(f"{when} has no time zone: give one, for example {when}+01:00")
-    for target in schedule.notify:
-        check_target(target)
-
-
-def _check_order(known: Mapping[str, Schedule], wanted: Iterable[Schedule]) -> None:
-    """Raises RequestError when one comes after one that is not there, or after itself."""
-    for schedule in wanted:
-        for name in schedule.after:
-            if name not in known:
-                raise RequestError(
-                    f"schedule {schedule.name!r} comes after {name!r}, and there is no such one"
-                )
-        path = [schedule.name]
-        seen: set[str] = set()
-        stack = [(name, [*path, name]) for name in schedule.after]
-        while stack:
-            name, way = stack.pop()
-            if name == schedule.name:
-                raise RequestError(
-                    f"a cycle: {' after '.join(way)}; a schedule cannot come after itself"
-                )
-            if name not in seen:
-                seen.add(name)
-                stack += [(n, [*way, n]) for n in known[name].after if n in known]
 
 
 def create(
@@ -343,6 +306,8 @@ def create(
     notify: Iterable[str] = (),
     experiment: str = "",
     priority: int = 0,
+    executor: str = "",
+    machine: Machine | None = None,
 ) -> Schedule:
     """Create a schedule; `nbtools service run` executes it when it is due.
 
@@ -374,5 +339,7 @@ def create(
             notify=tuple(notify),
             experiment=experiment,
             priority=priority,
+            executor=executor,
+            machine=machine or Machine(),
         )
     )

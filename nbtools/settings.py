@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtools.errors import RequestError
+from nbtools.machine import Machine
 
 FOLDER = ".nbtools"
 #: a line of TOML that may begin, or hold, our table; a comment or a dependency does not.
@@ -21,7 +22,7 @@ _OURS = re.compile(rb"^[^#\n]*\btool\b[^#\n]*\bnbtools\b|^\s*\[\s*tool\s*\]", re
 #: fields that no file can say.
 SURROUNDINGS = (
     "store_reason", "runtime", "config_home", "notebook", "no_color", "tensorboard_proxy",
-    "smtp_password", "vertex", "vertex_grpc", "metadata_server",
+    "smtp_password", "vertex", "vertex_grpc", "metadata_server", "machine",
 )  # fmt: skip
 #: type of a field -> what to call it, and whether a value of pyproject.toml is one.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -65,6 +66,7 @@ class Settings:
     zone: str = ""  #: of its machines, as us-central1-a
     staging_bucket: str = ""  #: gs://bucket/path, for what has to lie there
     mirror: str = ""  #: mirrors of every run, `vertex` or `vertex, tensorboard`; `init` says more
+    machine: Machine = Machine()  #: what jobs ask for that say nothing
     vertex: str = ""  #: http://127.0.0.1:PORT of an emulator, if this is a shell of one's
     vertex_grpc: str = ""  #: localhost:PORT of the same
     metadata_server: str = "metadata.google.internal"  #: what tells a machine who it is
@@ -152,6 +154,8 @@ def _pyproject(cwd: Path) -> tuple[dict[str, Any], Path | None]:
         what, fits = KINDS[types[key]]
         if not fits(value):
             raise RequestError(f"{path}: {key} = {value!r} must be {what}")
+    if isinstance(table.get("machine"), dict):
+        values["machine"] = Machine.read(table["machine"], f"{path}: [tool.nbtools.machine]")
     if "preload" in values:
         values["preload"] = tuple(values["preload"])
     return values, path

@@ -8,6 +8,7 @@ from typing import Any
 
 from nbtools.errors import NotebookFailed
 from nbtools.jobs import Jobs, SubmittedJob
+from nbtools.machine import Machine
 from nbtools.states import JobState
 
 
@@ -27,6 +28,7 @@ def submit(
     memory: int = 0,
     cpu_time: float = 0.0,
     threads: int = 0,
+    machine: Machine | None = None,
     checkpoint: str = "",
     cache: bool = False,
     inputs: Iterable[str] = (),
@@ -56,6 +58,7 @@ def submit(
         memory=memory,
         cpu_time=cpu_time,
         threads=threads,
+        machine=machine or Machine(),
         checkpoint=checkpoint,
         cache=cache,
         inputs=tuple(inputs),

@@ -23,6 +23,7 @@ from nbtools.design import Design, whole
 from nbtools.digests import digest
 from nbtools.errors import AlreadyExists, NbtoolsError, NotFound, RequestError, StateError
 from nbtools.jobs import Jobs
+from nbtools.machine import Machine
 from nbtools.notebook import Notebook
 from nbtools.nouns import REPORT, SWEEP, Context, run_id, slug
 from nbtools.request import Request, plan
@@ -256,6 +257,7 @@ def sweep(
     memory: int = 0,
     cpu_time: float = 0.0,
     threads: int = 0,
+    machine: Machine | None = None,
     inputs: Iterable[str] = (),
     secrets: Iterable[str] = (),
     vertex: str = "",
@@ -280,8 +282,9 @@ def sweep(
     request = Request(
         notebook=notebook, params=params or {}, experiment=experiment, kernel=kernel, cwd=cwd,
         executor=executor, timeout=timeout, cell_timeout=cell_timeout, memory=memory,
-        cpu_time=cpu_time, threads=threads, inputs=tuple(inputs), secrets=tuple(secrets),
-        vertex=vertex, allow_unknown=allow_unknown,
+        cpu_time=cpu_time, threads=threads, machine=machine or Machine(),
+        inputs=tuple(inputs), secrets=tuple(secrets), vertex=vertex,
+        allow_unknown=allow_unknown,
     )  # fmt: skip
     design = Design(
         request=request, space=_read(request, space), search=search, trials=trials,

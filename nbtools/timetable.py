@@ -75,7 +75,9 @@ class Timetable:
             "INSERT INTO schedules VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
             "state = excluded.state, next_run_time = excluded.next_run_time, "
             "after = excluded.after, update_time = excluded.update_time, record = excluded.record",
-            schedule.name, schedule.state, stamp(schedule.next_run_time), after,
+            schedule.name, schedule.state,
+            None if schedule.handle else stamp(schedule.next_run_time),  # by our clock it is not
+            after,
             stamp(schedule.update_time) or "", metadata.dumps(schedule.dumps()),
         )  # fmt: skip
 

@@ -16,6 +16,9 @@ from nbtools.settings import Settings
 
 # A shell's background jobs, and all that these begin, ignore Ctrl-C unless told otherwise.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# gcsfs reads it when it is imported, whichever test does that first; else it asks for each
+# bucket, for a minute, by a door that no emulator has.
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 
 
 @pytest.fixture

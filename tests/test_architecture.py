@@ -19,7 +19,7 @@ LAYERS = [
     {
         "nouns", "states", "errors", "settings", "notebook", "parameter", "value", "registry",
         "cron", "duration", "schedule", "placeholders", "due", "below", "masking", "secrets",
-        "yaml_file",
+        "yaml_file", "machine",
     },
     {
         "store", "rows", "metadata", "journal", "points", "summaries", "drain", "migrations",
@@ -30,7 +30,7 @@ LAYERS = [
         "limits", "runner", "rehearsal", "messages", "page", "importer", "importers", "eventfile",
         "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
         "contents", "digests", "revision", "care", "salvage", "carving", "rebuild", "repair",
-        "timetable", "tally", "leftovers", "resources", "delivery", "vertex",
+        "clock", "timetable", "tally", "leftovers", "resources", "delivery", "vertex",
     },
     {
         "prepare", "request", "keyring", "jobs", "submission", "batch", "resume", "cache", "watch",
@@ -44,7 +44,7 @@ LAYERS = [
         "graph", "layout", "drawing", "picture", "openlineage", "executions", "inputs",
         "importing", "intake", "mirroring", "push", "exchange", "tensorboard", "run_writer",
         "board",
-        "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
+        "harvest", "delegation", "schedule_check", "attempt", "dispatch", "schedules", "declared", "notices", "service", "unit", "metrics",
         "workbench",
     },
     {"git", "differences", "differences_page", "emulator", "lab", "ui", "widgets"},

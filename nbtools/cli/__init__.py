@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -91,6 +92,7 @@ def _leave(code: int) -> NoReturn:
 def main(leave: Callable[[int], NoReturn] = _leave) -> None:
     """The `nbtools` command; `leave` ends it with its exit code."""
     own_process()
+    warnings.showwarning = _warned
     for stream in (sys.stdout, sys.stderr):  # a name that is no UTF-8 must not end a list
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -116,6 +118,11 @@ def main(leave: Callable[[int], NoReturn] = _leave) -> None:
     except SystemExit as leaving:
         code = leaving.code
     leave(code if isinstance(code, int) else 0)
+
+
+def _warned(message: Warning | str, *_: object, **__: object) -> None:
+    """As one sentence: where in our code it was said helps nobody."""
+    click.echo(f"nbtools: {message}", err=True)
 
 
 def _color() -> bool | None:

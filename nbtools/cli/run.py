@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbtools.cli import machine
 from nbtools.cli.quantity import Duration, Size
 from nbtools.errors import NotebookFailed, RequestError
 from nbtools.states import JobState
@@ -76,7 +77,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
         ]
     ):  # fmt: skip
         command = option(command)
-    return command
+    return machine.options(command)
 
 
 @click.command(short_help="Execute notebooks and wait for their end.")

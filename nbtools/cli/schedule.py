@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbtools.cli import show
+from nbtools.cli import machine, show
 from nbtools.cli.quantity import Duration, Size
 from nbtools.cli.run import VERTEX
 from nbtools.errors import RequestError
+from nbtools.machine import Machine
 
 if TYPE_CHECKING:
     from nbtools.schedule import Schedule, Tick
@@ -75,6 +76,7 @@ def schedule() -> None:
 @click.option("--priority", default=0, help="The higher goes first when there is no room.")
 @click.option("--notify", multiple=True, metavar="TARGET",
               help="On failure and recovery: https://…, mailto:…, command:…")  # fmt: skip
+@machine.options
 @JSON
 def create(
     name: str, cron: str, notebook: str, params: Any, raw: Any, files: Any, tz: str,
@@ -112,7 +114,10 @@ def create(
         return
     click.echo(f"{show.state(made.state)}  {made.name}")
     _next(made, schedules.next(made.name))
-    _hint_of_service()
+    if made.handle:
+        click.echo(f"fired by {made.executor}: {made.handle}")
+    else:
+        _hint_of_service()
     _hint_of_secrets(made)
 
 
@@ -123,17 +128,19 @@ def list_(json_: bool) -> None:
     from nbtools.schedules import Schedules
 
     schedules = Schedules.open()
-    found = schedules.all()
+    found = schedules.standing(schedules.all())
     if json_:
         show.as_json([record(s) for s in found])
         return
     rows = []
     for s in found:
-        last = schedules.history(s.name, 1)
+        last = [] if s.handle else schedules.history(s.name, 1)
         rows.append((
             s.name, s.state, _when(s), show.when(s.next_run_time),
             last[0].state if last else "", show.short(s.notebook),
         ))  # fmt: skip
+        if s.handle and s.reason:
+            click.echo(f"{s.name}: {s.reason}", err=True)
     empty = f'none yet: {show.program()} schedule create NAME "0 2 * * *" NOTEBOOK'
     show.table(("SCHEDULE", "STATE", "DUE", "NEXT", "LAST", "NOTEBOOK"), rows, empty)
 
@@ -148,7 +155,7 @@ def show_(name: str, json_: bool) -> None:
     from nbtools.schedules import Schedules
 
     schedules = Schedules.open()
-    found = schedules.get(name)
+    (found,) = schedules.standing([schedules.get(name)])
     if json_:
         show.as_json(record(found))
         return
@@ -334,6 +341,8 @@ def _said(value: object) -> str:
         from nbtools.notices import shown
 
         return " ".join(shown(str(item)) for item in value) or "none"
+    if isinstance(value, Machine):
+        return show.values(value.asked)
     if isinstance(value, dict):
         return show.values(value)
     return show.value(value) if value not in ("", None) else "none"

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nbtools.cli import show
+from nbtools.cli import machine, show
 from nbtools.cli.quantity import Duration, Size
 from nbtools.cli.run import VERTEX
 from nbtools.errors import NotebookFailed, RequestError
@@ -69,6 +69,7 @@ def sweep() -> None:
 @click.option("--threads", default=0, help="CPU threads. Default: the cores, shared among -j.")
 @VERTEX
 @click.option("--input", "inputs", multiple=True, metavar="ARTIFACT", help="What it reads.")
+@machine.options
 @click.option("--allow-unknown", is_flag=True, help="Take names the notebook does not have.")
 @click.option("--json", "json_", is_flag=True, help="Print the sweep for machines.")
 def run(

@@ -120,6 +120,10 @@ class Worker:
 class LocalExecutor:
     """A kernel on this machine for each job, and a runner process for each at a time."""
 
+    lacks: Mapping[str, str] = {}
+    differs: Mapping[str, str] = {}
+    takes: frozenset[str] = frozenset()
+
     def __init__(self, stopwatch: Callable[[], float] = time.monotonic) -> None:
         """`stopwatch` says seconds; it stands still while the machine sleeps."""
         self._stopwatch = stopwatch
@@ -128,6 +132,14 @@ class LocalExecutor:
         ] = {}  #: handle -> last beat, when first seen
         self._at_work: dict[str, Worker] = {}  #: handle -> the runner that has it, if begun here
         self._idle: list[Worker] = []
+
+    def accept(self, task: Task) -> Task:
+        if "://" in task.output:
+            raise RequestError(
+                f"{task.output} is no file here: name one with --output, and send what comes out "
+                f"there with `nbtools outputs fetch JOB --to {task.output}`"
+            )
+        return task
 
     def check(self, kernel: str) -> str:
         from jupyter_client.kernelspec import KernelSpecManager

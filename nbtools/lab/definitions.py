@@ -29,7 +29,8 @@ from nbtools.lab.slip import Slip
 from nbtools.notebook import Notebook
 from nbtools.nouns import JOB, Execution, Job, slug, stamp
 from nbtools.schedule import Schedule, Tick
-from nbtools.schedules import MAX_NAME, Schedules
+from nbtools.schedule_check import MAX_NAME
+from nbtools.schedules import Schedules
 
 Shown = tuple[Schedule, Slip]
 #: what lists can be sorted by.

@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from papermill.iorw import load_notebook_node
 
 from nbtools import transcript
 from nbtools.errors import AlreadyExists, RequestError
-from nbtools.executor import Task
+from nbtools.executor import Task, refuse
 from nbtools.executors.local import LocalExecutor
+from nbtools.machine import Machine
 from nbtools.secrets import Secrets
 from nbtools.states import JobState
 
@@ -61,10 +63,16 @@ def statuses(path):
 
 
 class ExecutorContract:
-    """What every executor keeps to; an implementation inherits and says `make_executor`."""
+    """What every executor keeps to; an implementation inherits and says `make_executor`.
+
+    What one has no equivalent of it declares, and refuses; that is then what is tested.
+    """
 
     def make_executor(self):
         raise NotImplementedError
+
+    def identify(self, nb):
+        """Say in the notebook whose it is, for an executor that others have a hand in."""
 
     @pytest.fixture
     def executor(self):
@@ -86,6 +94,7 @@ class ExecutorContract:
                 store=tmp_path / "store",
                 **values,
             )
+            self.identify(nb)
             nbformat.write(load_notebook_node(nb), task.prepared)  # as `prepare` does
             return task
 
@@ -118,15 +127,46 @@ class ExecutorContract:
         def there():
             seen = self.look(executor, handle)
             assert not seen.state.final, seen
+            if "progress" in executor.differs:
+                return seen.state is JobState.RUNNING
             return seen.cell == cell and seen.text.startswith(text)
 
         until(there)
+
+    def lacks(self, executor, make_task, **asked):
+        """Whether it has no such thing; then it says so to whoever asks for it."""
+        (name,) = asked
+        if name not in executor.lacks:
+            return False
+        cwd = asked.pop("cwd", "")
+        with pytest.raises(RequestError) as refused:
+            refuse("this", executor, make_task("1", **asked), cwd)
+        assert str(refused.value) == executor.lacks[name]
+        return True
+
+    def test_what_is_left_open_is_not_refused(self, executor, make_task):
+        refuse("this", executor, make_task("1"))
+
+    def test_a_machine_that_it_cannot_give_is_refused(self, executor, make_task):
+        task = make_task("1")
+        whole = Machine(
+            type="x", gpu="x", disk=1, network="x", subnet="x", service_account="x",
+            execution_user="x", runtime_template="x",
+        )  # fmt: skip
+        refuse("this", executor, replace(task, machine=whole.only(executor.takes)))
+        if left := set(whole.asked) - executor.takes:
+            with pytest.raises(RequestError) as refused:
+                refuse("this", executor, replace(task, machine=whole))
+            assert len(str(refused.value).splitlines()) == len(left)
 
     def test_check_takes_a_kernel_that_is_there(self, executor):
         assert executor.check("python3") == "python3"
         assert executor.check("")
 
     def test_check_refuses_an_unknown_kernel_and_names_what_there_is(self, executor):
+        if "kernels" in executor.differs:
+            assert executor.check("julia-0") == "julia-0"
+            return
         with pytest.raises(RequestError, match="no kernel 'julia-0'.*python3"):
             executor.check("julia-0")
 
@@ -144,7 +184,9 @@ class ExecutorContract:
         assert task.report.exists()
         assert self.look(executor, handle) == seen
 
-    def test_the_kernel_runs_where_the_task_says(self, executor, begin, tmp_path):
+    def test_the_kernel_runs_where_the_task_says(self, executor, begin, make_task, tmp_path):
+        if self.lacks(executor, make_task, cwd="."):
+            return
         task, handle = begin("import os", "print(os.getcwd(), os.environ['NBTOOLS_STORE'])")
         assert self.end(executor, handle).text == f"{tmp_path} {task.store}"
 
@@ -187,6 +229,11 @@ class ExecutorContract:
         executor.stop(handle)
         executor.stop(handle)
         seen = self.end(executor, handle)
+        if "partial" in executor.differs:
+            assert (seen.state, seen.error) == (JobState.CANCELLED, "cancelled")
+            assert not task.executed.exists()
+            assert not task.partial.exists()
+            return
         assert (seen.state, seen.error) == (JobState.CANCELLED, "cancelled in cell 2 of 3")
         assert not task.executed.exists()
         assert statuses(task.partial) == ["completed", "failed", "pending"]
@@ -203,9 +250,11 @@ class ExecutorContract:
         self.in_cell(executor, handle, 1, "begun")
         executor.stop(handle)
         seen = self.end(executor, handle)
-        assert (seen.state, seen.error) == (JobState.CANCELLED, "cancelled in cell 1 of 2")
+        assert seen.state is JobState.CANCELLED
         assert not task.executed.exists()
-        assert statuses(task.partial) == ["failed", "pending"]
+        if "partial" not in executor.differs:
+            assert seen.error == "cancelled in cell 1 of 2"
+            assert statuses(task.partial) == ["failed", "pending"]
 
     def test_a_last_cell_that_swallows_the_interrupt_is_not_called_complete(self, executor, begin):
         cell = "import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    pass"
@@ -215,7 +264,9 @@ class ExecutorContract:
         assert self.end(executor, handle).state is JobState.CANCELLED
         assert not task.executed.exists()
 
-    def test_memory_beyond_the_limit_ends_the_task(self, executor, begin):
+    def test_memory_beyond_the_limit_ends_the_task(self, executor, begin, make_task):
+        if self.lacks(executor, make_task, memory=1):
+            return
         cell = "import time\nx = bytearray(300_000_000)\ntime.sleep(600)"
         _, handle = begin("x = 1", cell, memory=200_000_000)
         seen = self.end(executor, handle)
@@ -223,11 +274,17 @@ class ExecutorContract:
         assert seen.error.startswith("stopped in cell 2 of 2: it used ")
         assert "more than the 190.7 MiB that --memory allows" in seen.error
 
-    def test_threads_are_what_the_task_says(self, executor, begin):
+    def test_threads_are_what_the_task_says(self, executor, begin, make_task):
+        if self.lacks(executor, make_task, threads=3):
+            return
         _, handle = begin("import os\nprint(os.environ['OMP_NUM_THREADS'])", threads=3)
         assert self.end(executor, handle).text == "3"
 
-    def test_secrets_reach_the_kernel_and_nothing_that_is_kept(self, executor, begin, tmp_path):
+    def test_secrets_reach_the_kernel_and_nothing_that_is_kept(
+        self, executor, begin, make_task, tmp_path
+    ):
+        if self.lacks(executor, make_task, secrets=("TOKEN",)):
+            return
         value = f"contract-{os.urandom(8).hex()}"
         cells = [
             "import os, time\nvalue = os.environ['TOKEN']\nprint(value)\nvalue",
@@ -248,7 +305,9 @@ class ExecutorContract:
         assert [p for p in kept if value.encode() in p.read_bytes()] == []
 
     @pytest.mark.parametrize("cell", ["while True: pass", BURNS], ids=["kernel", "child"])
-    def test_cpu_time_beyond_the_limit_ends_the_task(self, executor, begin, cell):
+    def test_cpu_time_beyond_the_limit_ends_the_task(self, executor, begin, make_task, cell):
+        if self.lacks(executor, make_task, cpu_time=3.0):
+            return
         task, handle = begin("x = 1", cell, cpu_time=3.0)
         seen = self.end(executor, handle)
         assert seen.state is JobState.FAILED
@@ -259,7 +318,9 @@ class ExecutorContract:
         )
         assert statuses(task.partial) == ["completed", "failed"]
 
-    def test_sleeping_takes_no_cpu_time(self, executor, begin):
+    def test_sleeping_takes_no_cpu_time(self, executor, begin, make_task):
+        if self.lacks(executor, make_task, cpu_time=3.5):
+            return
         _, handle = begin("import time", "time.sleep(4)", cpu_time=3.5)
         assert self.end(executor, handle).error == ""
 
@@ -272,7 +333,13 @@ class ExecutorContract:
         assert not task.executed.exists()
         assert task.partial.exists()
 
-    def test_a_timeout_of_a_cell(self, executor, begin):
+    def test_a_checkpoint_is_refused_by_who_keeps_none(self, executor, make_task):
+        if not self.lacks(executor, make_task, checkpoint="cells"):
+            refuse("this", executor, make_task("1", checkpoint="cells"))
+
+    def test_a_timeout_of_a_cell(self, executor, begin, make_task):
+        if self.lacks(executor, make_task, cell_timeout=1.0):
+            return
         task, handle = begin("import time\ntime.sleep(600)", "x = 1", cell_timeout=1.0)
         seen = self.end(executor, handle)
         assert seen.state is JobState.FAILED
@@ -326,6 +393,10 @@ class TestLocalExecutor(ExecutorContract):
         task, handle = begin("import os; print(os.environ['COLOUR'])", env={"COLOUR": "blue"})
         self.end(executor, handle)
         assert '"blue\\n"' in task.executed.read_text()
+
+    def test_a_bucket_is_no_file(self, executor, make_task):
+        with pytest.raises(RequestError, match="outputs fetch JOB --to gs://bucket/x"):
+            executor.accept(make_task("1", output="gs://bucket/x"))
 
     def test_a_runner_that_is_killed_is_found_and_its_kernel_ends(self, executor, begin):
         task, handle = begin("import os\nprint(os.getpid())", "import time\ntime.sleep(600)")
