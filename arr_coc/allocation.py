@@ -1,6 +1,6 @@
 """Who gets how many tokens, and what a token is.
 
-A scene of 32×32 pixels has 64 patches of 4×4, which lie in 16 regions of 2×2 patches. Left
+A scene of 32x32 pixels has 64 patches of 4x4, which lie in 16 regions of 2x2 patches. Left
 alone, each patch is a token. A budget of fewer is shared out among the regions, nought to four
 each. A region with n tokens keeps its n - 1 most relevant patches sharp, one token each, and
 merges the rest into the last. A region without a token is not seen.

@@ -2,7 +2,7 @@
 
 The question is a colour, the answer is the digit that is drawn in it. Digits of other colours
 and scraps of digits, some of them in the colour that is asked for, are in the way. Everything
-ships with scikit-learn: its 1,797 digits of 8×8 pixels, and its two photographs.
+ships with scikit-learn: its 1,797 digits of 8x8 pixels, and its two photographs.
 
 Nothing is shared between the parts "train", "val" and "test": not a digit, and not a pixel of
 a photograph. The same seed makes the same scenes.
@@ -44,7 +44,7 @@ class Scenes(NamedTuple):
     image: Tensor  #: float [n, 3, 32, 32], from 0 to 1
     query: Tensor  #: int64 [n], the colour that is asked for, an index into COLOURS
     label: Tensor  #: int64 [n], the digit of that colour
-    asked: Tensor  #: bool [n, 32, 32], the 8×8 pixels of that digit; no model sees this
+    asked: Tensor  #: bool [n, 32, 32], the 8x8 pixels of that digit; no model sees this
 
     def to(self, device: torch.device) -> Scenes:
         """The same scenes on `device`."""

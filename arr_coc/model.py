@@ -49,6 +49,8 @@ class ArrCoc(nn.Module):
     token is. They differ in who is asked when the tokens are shared out.
     """
 
+    colours: Tensor  #: float [6, 3]
+
     def __init__(self, settings: Settings, seed: int = 0) -> None:
         super().__init__()
         self.settings = settings
@@ -74,20 +76,19 @@ class ArrCoc(nn.Module):
         score = self.score(looks, asked)
         relevance = score.softmax(1)
         allocation = allocate(self._preference(score), self.settings.budget)
-        tokens, worth = merge(
-            looks + self.place, relevance, allocation.token, self.settings.budget
-        )
+        tokens, worth = merge(looks + self.place, relevance, allocation.token, self.settings.budget)
         state = torch.cat([asked[:, None], tokens], 1)
         bias = torch.cat([torch.zeros_like(worth[:, :1]), (PATCHES * worth + 1e-6).log()], 1)
         for layer in self.layers:
             state = layer(state, bias)
-        heard = state[:, 0] + (worth[:, None] @ state[:, 1:]).squeeze(1) / worth.sum(1, keepdim=True)
+        share = worth / worth.sum(1, keepdim=True)
+        heard = state[:, 0] + (share[:, None] @ state[:, 1:]).squeeze(1)
         return Reading(self.head(heard), relevance, allocation, tokens)
 
     def score(self, looks: Tensor, asked: Tensor) -> Tensor:
         """Encoded patches [n, 64, d] and query [n, d] to the weighted sum of scores [n, 64]."""
         settings = self.settings
-        total = settings.information * self.information(looks)
+        total: Tensor = settings.information * self.information(looks)
         total = total + settings.salience * self.salience(looks, asked)
         if settings.coupling:
             total = total + settings.coupling * self.coupling(looks, total)
@@ -124,10 +125,11 @@ class Layer(nn.Module):
         match = query @ key.transpose(2, 3) / key.shape[3] ** 0.5 + bias[:, None, None]
         heard = (match.softmax(3) @ value).transpose(1, 2).reshape(count, length, width)
         state = state + self.out(heard)
-        return state + self.alone(state)
+        state = state + self.alone(state)
+        return state
 
 
 def patches(image: Tensor) -> Tensor:
     """Images [n, 3, 32, 32] cut into patches [n, 64, 48], in reading order, around 0."""
-    cut = image.unflatten(3, (SIDE, PATCH)).unflatten(2, (SIDE, PATCH))
+    cut = image.reshape(-1, 3, SIDE, PATCH, SIDE, PATCH)
     return (2 * cut - 1).permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)

@@ -51,6 +51,8 @@ class Coupling(nn.Module):
     scorers have given. It is what can tell a whole digit from a scrap of the same colour.
     """
 
+    apart: Tensor  #: int64 [64, 64], how two patches lie to each other, an index into `distance`
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.key = nn.Linear(width, 16)

@@ -30,7 +30,7 @@ class Assessment:
 def seeded(seed: int) -> None:
     """Make torch repeat itself: first weights, and algorithms that always add in one order."""
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(mode=True)
 
 
 def fit(
@@ -52,7 +52,7 @@ def fit(
             model.train()
             loss = functional.cross_entropy(model(scenes.image, scenes.query).answer, scenes.label)
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
