@@ -23,7 +23,7 @@ EACH = 4  # patches of a region, and the most tokens that it can use
 REGION = (torch.arange(PATCHES) // (2 * SIDE)) * 4 + (torch.arange(PATCHES) % SIDE) // 2
 MEMBERS = REGION.argsort(stable=True).reshape(REGIONS, EACH)
 #: [16] which regions come first when not all can have one more: any 2, 4, 8 lie evenly spread.
-SPREAD = torch.tensor([0, 8, 2, 10, 12, 4, 14, 6, 3, 11, 1, 9, 15, 7, 13, 5])
+SPREAD = torch.tensor([0, 10, 2, 8, 5, 15, 7, 13, 1, 11, 3, 9, 4, 14, 6, 12])
 
 
 class Allocation(NamedTuple):

@@ -34,21 +34,25 @@ def seeded(seed: int) -> None:
 
 
 def fit(
-    model: ArrCoc, source: Source, epochs: int, batch_size: int, lr: float, device: torch.device
+    model: ArrCoc,
+    source: Source,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    device: torch.device,
+    steps: int = STEPS,
 ) -> Iterator[float]:
     """Train `model`, and yield the mean loss of each epoch, while the model is as it then is.
 
-    An epoch is 40 batches of scenes that were never seen before. AdamW; the learning rate
+    An epoch is `steps` batches of scenes that were never seen before. AdamW; the learning rate
     rises to `lr` in the first tenth of all steps and falls to nothing in the rest.
     """
-    steps = epochs * STEPS
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, epochs * steps, pct_start=0.1)
     for epoch in range(epochs):
         total = 0.0
-        for step in range(STEPS):
-            number = epoch * STEPS + step
-            scenes = source.scenes("train", batch_size, seed=number).to(device)
+        for step in range(steps):
+            scenes = source.scenes("train", batch_size, seed=epoch * steps + step).to(device)
             model.train()
             loss = functional.cross_entropy(model(scenes.image, scenes.query).answer, scenes.label)
             optimizer.zero_grad()
@@ -57,7 +61,7 @@ def fit(
             optimizer.step()
             schedule.step()
             total += loss.item()
-        yield total / STEPS
+        yield total / steps
 
 
 @torch.no_grad()
