@@ -115,7 +115,7 @@ def verdict(low: float, high: float) -> str:
 
 
 def markdown(results: pd.DataFrame) -> str:
-    """The means with their intervals as a table for a README, a row a variant."""
+    """Means and differences with their intervals, as two tables for a README."""
     budgets = sorted(results["tokens"].unique())
     lines = ["| test accuracy with | " + " | ".join(f"{b} tokens" for b in budgets) + " |"]
     lines.append("|---" * (len(budgets) + 1) + "|")
@@ -123,4 +123,8 @@ def markdown(results: pd.DataFrame) -> str:
         by = dict(iter(group.groupby("tokens")["accuracy"]))
         cells = [str(interval(list(by[b]))) if b in by else "" for b in budgets]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", "| adaptive better than | tokens | by | verdict |", "|---|---|---|---|"]
+    for row in differences(results).itertuples():
+        gap = f"{row.mean:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        lines.append(f"| {row.than} | {row.tokens} | {gap} | {row.verdict} |")
     return "\n".join(lines) + "\n"

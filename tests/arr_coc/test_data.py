@@ -16,7 +16,8 @@ def source():
 def test_shapes_and_ranges(source):
     scenes = source.scenes("train", 50)
     assert scenes.image.shape == (50, 3, 32, 32)
-    assert 0 <= scenes.image.min() and scenes.image.max() <= 1
+    assert scenes.image.min() >= 0
+    assert scenes.image.max() <= 1
     assert scenes.query.shape == scenes.label.shape == (50,)
     assert set(scenes.query.tolist()) <= set(range(6))
     assert (scenes.asked.sum((1, 2)) == 64).all()

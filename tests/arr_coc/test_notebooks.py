@@ -41,7 +41,7 @@ def test_train_leaves_all_that_it_promises(store):
         job.outputs.files
     )
     run = nbtools.ExperimentRun(job.run, experiment="whole")
-    assert list(run.get_time_series_data_frame()["val_seen"]) == [job.outputs["val_seen"]]
+    assert len(run.get_time_series_data_frame()["val_seen"]) == SMALL["epochs"]
     graph = nbtools.lineage.upstream(job.outputs["model.pt"])
     names = {Path(artifact.uri).name for artifact in graph.artifacts}
     assert {"digits.csv.gz", "china.jpg", "flower.jpg"} <= names
@@ -51,7 +51,7 @@ def test_train_leaves_all_that_it_promises(store):
     data = events.read_bytes()
     assert all(tag in data for tag in (b"custom_scalars", b"relevance", b"val_spent"))
     assert list(folder.rglob("*/tensors.tsv"))  # the tokens, for the projector
-    assert list(folder.rglob("offline-run-*/*.wandb"))
+    assert list(folder.parent.rglob("offline-run-*/*.wandb"))
 
 
 def test_compare_says_what_the_runs_say(sweep):

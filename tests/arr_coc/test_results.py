@@ -77,6 +77,3 @@ def test_the_readme_shows_the_results_that_are_kept():
     text = (FOLDER / "README.md").read_text()
     assert results.markdown(table) in text
     assert table.groupby(["variant", "tokens"])["seed"].nunique().min() >= 5
-    for row in results.differences(table).itertuples():
-        said = f"| {row.than} | {row.tokens} | {row.mean:+.3f} [{row.low:+.3f}, {row.high:+.3f}] | {row.verdict} |"
-        assert said in text
