@@ -28,7 +28,7 @@ def test_each_command_and_its_parameters_exist(line):
     command = cli
     while isinstance(command, click.Group):
         command = command.get_command(click.Context(command), words.pop(0))
-    params = command.make_context(line, words).params  # raises where an option is wrong
+    params = command.make_context(line, list(words)).params  # raises where an option is wrong
     if (FOLDER.parent / words[0]).suffix == ".ipynb":
         known = {p.name for p in Notebook.read(FOLDER.parent / words[0]).parameters}
         spaces = [word.split("=")[0] for word in words[1:] if re.match(r"\w+=", word)]
