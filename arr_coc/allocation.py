@@ -44,12 +44,11 @@ def allocate(preference: Tensor, budget: int) -> Allocation:
     if not 1 <= budget <= PATCHES:
         raise ValueError(f"a budget of {budget} tokens: choose 1 to {PATCHES}")
     preference = preference.detach()
-    count, device = len(preference), preference.device
+    device = preference.device
     inside = preference[:, MEMBERS.to(device)]  # [n, 16, 4]
     worth = inside.sum(2, keepdim=True) / torch.arange(1, EACH + 1, device=device)
     dearest = worth.flatten(1).argsort(dim=1, descending=True, stable=True)[:, :budget]
-    counts = torch.zeros(count, REGIONS, dtype=torch.int64, device=device)
-    counts.scatter_add_(1, dearest // EACH, torch.ones_like(dearest))
+    counts = torch.nn.functional.one_hot(dearest // EACH, REGIONS).sum(1)
 
     rank = inside.argsort(dim=2, descending=True, stable=True).argsort(dim=2)
     last = counts[..., None] - 1
