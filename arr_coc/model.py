@@ -81,8 +81,8 @@ class ArrCoc(nn.Module):
         bias = torch.cat([torch.zeros_like(worth[:, :1]), (PATCHES * worth + 1e-6).log()], 1)
         for layer in self.layers:
             state = layer(state, bias)
-        share = worth / worth.sum(1, keepdim=True)
-        heard = state[:, 0] + (share[:, None] @ state[:, 1:]).squeeze(1)
+        heard = (worth[:, None] @ state[:, 1:]).squeeze(1) / worth.sum(1, keepdim=True)
+        heard = state[:, 0] + heard
         return Reading(self.head(heard), relevance, allocation, tokens)
 
     def score(self, looks: Tensor, asked: Tensor) -> Tensor:
