@@ -251,18 +251,18 @@ def artifact(
     return keep(store, replace(made, display_name=display_name or made.display_name), utc_now())
 
 
-def upstream(start: str | Artifact, depth: int | None = None) -> Graph:
+def upstream(start: str | Path | Artifact, depth: int | None = None) -> Graph:
     """All that an artifact, job or run came from; see `subgraph`."""
     return subgraph(start, down=False, depth=depth)
 
 
-def downstream(start: str | Artifact, depth: int | None = None) -> Graph:
+def downstream(start: str | Path | Artifact, depth: int | None = None) -> Graph:
     """All that came from an artifact, job or run; see `subgraph`."""
     return subgraph(start, up=False, depth=depth)
 
 
 def subgraph(
-    start: str | Artifact,
+    start: str | Path | Artifact,
     *,
     up: bool = True,
     down: bool = True,
@@ -279,7 +279,7 @@ def subgraph(
     if depth is not None and depth < 0:
         raise RequestError(f"depth counts executions, 0 or more: not {depth}")
     store = Store(Settings.load().store)
-    name = start.name if isinstance(start, Artifact) else start
+    name = start.name if isinstance(start, Artifact) else str(start)
     artifacts, executions = origin(store, name)
     return graph.walk(store, artifacts, executions, up=up, down=down, depth=depth, limit=limit)
 

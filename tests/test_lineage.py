@@ -67,6 +67,7 @@ def test_what_a_run_left_is_the_same_artifact_where_a_copy_lies(store, data, tmp
     shutil.copy(data, tmp_path / "elsewhere.pt")
     assert lineage.look_up(store, str(tmp_path / "elsewhere.pt")).name == "run-model"
     graph = lineage.upstream(str(tmp_path / "elsewhere.pt"))
+    assert lineage.upstream(tmp_path / "elsewhere.pt").artifacts == graph.artifacts  # a Path
     assert [e.name for e in graph.executions] == ["e"]
 
 
