@@ -44,7 +44,7 @@ LAYERS = [
         "graph", "layout", "drawing", "picture", "openlineage", "executions", "inputs",
         "importing", "intake", "mirroring", "push", "exchange", "tensorboard", "run_writer",
         "board",
-        "harvest", "delegation", "schedule_check", "attempt", "dispatch", "schedules", "declared",
+        "template", "harvest", "delegation", "schedule_check", "attempt", "dispatch", "schedules", "declared",
         "notices", "service", "unit", "metrics",
         "workbench",
     },

@@ -26,6 +26,8 @@ COMMANDS = {
     "run": ("run:run", "Execute notebooks and wait for their end."),
     "submit": ("run:submit", "Begin to execute a notebook and return at once."),
     "sweep": ("sweep:sweep", "Search a space of parameters with many trials."),
+    "new": ("templates:new", "Begin a notebook from a template."),
+    "templates": ("templates:templates", "List the templates to begin a notebook from."),
     "params": ("params:params", "Show a notebook's parameters."),
     "jobs": ("jobs:jobs", "List, watch, compare, retry and cancel jobs."),
     "logs": ("logs:logs", "Show what a job has said, cell by cell."),

@@ -50,6 +50,8 @@ outputs list {submitted}
 outputs fetch {submitted} --to got
 outputs open {submitted} work.ipynb
 params work.ipynb
+templates
+new train begun.ipynb
 runs list
 runs show mine
 runs compare mine {submitted}
