@@ -1,4 +1,4 @@
-"""docs/jobs.md and executors.md name only commands and options that there are."""
+"""docs/jobs.md, executors.md and templates.md name only commands and options that there are."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import pytest
 from nbtools.cli import cli
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGE = (DOCS / "jobs.md").read_text() + (DOCS / "executors.md").read_text()
+PAGE = "".join((DOCS / f"{name}.md").read_text() for name in ("jobs", "executors", "templates"))
 BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
 
 

@@ -135,7 +135,7 @@ def test_compare_puts_seeds_together_and_says_what_may_be_chance(searched):
     groups = pd.read_csv(job.outputs["groups.csv"]).set_index("width")
     assert groups.loc[width, "n"] == 3  # the best of the search, and two more seeds
     assert groups.loc[width, "low"] <= groups.loc[width, "mean"] <= groups.loc[width, "high"]
-    assert "1 seeds in common: too few" in job.outputs["verdict.txt"].read_text()
+    assert "seeds in common: 1; only two or more" in job.outputs["verdict.txt"].read_text()
     assert "4 of " in texts(job)
 
 
@@ -171,6 +171,12 @@ def test_the_night_is_done_in_order_and_hands_on_what_it_made(tmp_path):
     clock = [now]
     jobs = Jobs(Store(settings.store), settings, lambda: clock[0])
     schedules = Schedules(jobs)
+    few = (
+        (nights / "nightly.yaml")
+        .read_text()
+        .replace("    params:\n", "    params:\n      epochs: 1\n")
+    )
+    (nights / "nightly.yaml").write_text(few)
     made = declared.apply(nights / "nightly.yaml", schedules)
     assert {c.name: c.kind for c in made} == dict.fromkeys(
         ("refresh", "train", "evaluate", "compare"), "add"
@@ -190,6 +196,7 @@ def test_the_night_is_done_in_order_and_hands_on_what_it_made(tmp_path):
     params = {name: jobs.get(tick.job).params for name, tick in ticks.items()}
     assert params["refresh"] == {"day": "2026-03-01"}
     assert Path(params["train"]["data"]).name == "digits.csv"
+    assert params["train"]["epochs"] == 1
     assert ticks["refresh"].job in params["train"]["data"]
     assert ticks["train"].job in params["evaluate"]["model"]
 
