@@ -11,7 +11,7 @@ from torch_tb_profiler.profiler.data import RunProfileData
 from torch_tb_profiler.profiler.run_generator import RunGenerator
 
 import nbtools
-from nbtools import declared, template
+from nbtools import declared
 from nbtools.dispatch import Dispatcher
 from nbtools.jobs import Jobs
 from nbtools.schedule import TickState
@@ -162,22 +162,12 @@ def test_a_profile_has_a_trace_that_the_plugin_shows(store):
 
 
 def test_the_night_is_done_in_order_and_hands_on_what_it_made(tmp_path):
-    nights = tmp_path / "nights"
-    nights.mkdir()
     now = datetime(2026, 3, 1, 0, 59, 30, tzinfo=UTC)  # half a minute to two in Berlin
-    for name in ("nightly", "data_refresh", "train", "evaluate", "compare"):
-        template.find(name).begin(nights, now)
     settings = Settings(store=tmp_path / "store")
     clock = [now]
     jobs = Jobs(Store(settings.store), settings, lambda: clock[0])
     schedules = Schedules(jobs)
-    few = (
-        (nights / "nightly.yaml")
-        .read_text()
-        .replace("    params:\n", "    params:\n      epochs: 1\n")
-    )
-    (nights / "nightly.yaml").write_text(few)
-    made = declared.apply(nights / "nightly.yaml", schedules)
+    made = declared.apply(TEMPLATES / "nightly.yaml", schedules)
     assert {c.name: c.kind for c in made} == dict.fromkeys(
         ("refresh", "train", "evaluate", "compare"), "add"
     )
@@ -196,7 +186,6 @@ def test_the_night_is_done_in_order_and_hands_on_what_it_made(tmp_path):
     params = {name: jobs.get(tick.job).params for name, tick in ticks.items()}
     assert params["refresh"] == {"day": "2026-03-01"}
     assert Path(params["train"]["data"]).name == "digits.csv"
-    assert params["train"]["epochs"] == 1
     assert ticks["refresh"].job in params["train"]["data"]
     assert ticks["train"].job in params["evaluate"]["model"]
 
