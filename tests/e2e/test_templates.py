@@ -193,7 +193,7 @@ def test_a_report_opens_without_a_network(store_folder, make_notebook):
 
 
 def test_quickstart(store_folder):
-    job = nbtools.run(ROOT / "notebooks/quickstart.ipynb", {"epochs": 1})
+    job = nbtools.run(ROOT / "notebooks/01_quickstart.ipynb", {"epochs": 1})
     assert job.state == "SUCCEEDED"
 
 
