@@ -197,6 +197,15 @@ def test_quickstart(store_folder):
     assert job.state == "SUCCEEDED"
 
 
+def test_tracking(store):
+    job = nbtools.run(ROOT / "notebooks/02_tracking.ipynb", {"steps": 20})
+    assert "the truth is 2" in texts(job)
+    runs = nbtools.get_experiment_df("tracking").set_index("run_name")
+    assert set(runs["state"]) == {"COMPLETE"}
+    assert runs.loc["bold", "metric.loss"] < runs.loc["careful", "metric.loss"]
+    assert runs.loc["guess", "metric.guess"] == pytest.approx(2, abs=0.5)
+
+
 def test_the_kernel_of_this_environment_has_nbtools(store_folder, make_notebook):
     job = nbtools.run(
         make_notebook("work.ipynb", "import nbtools, torch, sys\nprint(sys.executable)")
