@@ -165,7 +165,8 @@ class TestJobs:
         assert Path(job.folder, "work.partial.ipynb").exists()
 
     def test_its_files_and_what_it_leaves_come_home_as_if_left_here(self, jobs, make_notebook):
-        job = ended(jobs, jobs.submit(asked(make_notebook("work.ipynb", LEAVES))).name)
+        ends = f"{LEAVES}import atexit, os\natexit.register(os._exit, 0)"  # before any other
+        job = ended(jobs, jobs.submit(asked(make_notebook("work.ipynb", ends))).name)
         assert (job.state, job.error, job.note) == (JobState.SUCCEEDED, "", "")
         files = jobs.outputs(job).files
         assert set(files) == {"deep/er.bin", "late.txt", "model.pt", "readme.txt", "copied.csv"}
@@ -186,6 +187,20 @@ class TestJobs:
             assert left[name].metadata["sha256"] == digest(left[name].path)
         (curve,) = ExperimentRun(job.run).get_classification_metrics()
         assert curve["confidenceMetrics"][0]["confidenceThreshold"] == float("inf")
+
+    def test_whoever_was_cut_off_while_fetching_goes_on(self, jobs, make_notebook):
+        job = ended(jobs, jobs.submit(asked(make_notebook("work.ipynb", LEAVES))).name)
+        folder = Path(job.folder)
+        files = jobs.outputs(job).files
+        before = files["model.pt"].stat()
+        files["late.txt"].write_text("half")
+        files["deep/er.bin"].unlink()
+        task = Task.loads((folder / "task.json").read_text())
+        vertex_results.bring(task, Kept.read(folder).uri, whole=True)
+        assert files["late.txt"].read_text() == "first second"
+        assert files["deep/er.bin"].stat().st_size == 3_000_000
+        assert files["model.pt"].stat().st_ino == before.st_ino
+        assert not list(folder.glob(".fetched*"))
 
     def test_without_gcsfs_there_the_job_says_what_to_install(self, jobs, make_notebook):
         hidden = "import sys\nsys.modules['gcsfs'] = None"
