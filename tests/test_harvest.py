@@ -22,6 +22,7 @@ def home(tmp_path):
     """Our store, in which the job's run is."""
     store = Store(tmp_path / "home")
     open_run(store, JOB.experiment, JOB.run, utc_now(), params={"lr": 0.5}, job=JOB.name)
+    store.add(JOB.execution(), utc_now())
     return store
 
 
