@@ -96,7 +96,7 @@ def test_environments_are_kernels_and_the_notebooks_own_comes_first(server):
     assert [e["name"] for e in found][:1] == ["the notebook's kernel"]
     assert "python3" in [e["name"] for e in found]
     assert all(e["label"] == e["name"] for e in found)  # the form sends the label as the name
-    assert found[0]["compute_types"] == ["local"]
+    assert found[0]["compute_types"] == ["local", "vertex"]
     server.write("own.ipynb", "1 + 1")
     job = server.ended(server.create("own.ipynb", runtime_environment_name=found[0]["name"]))
     assert (job["status"], job["runtime_environment_name"]) == ("COMPLETED", "python3")
