@@ -6,6 +6,7 @@ executed notebook carries its run, wherever it was executed, and can be read on 
 
 from __future__ import annotations
 
+import json
 import math
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ def show(run: OpenRun) -> None:
 
     def refresh(*_: object) -> None:
         nonlocal shown
+        run.settle()  # what it names is where it can be fetched
         if (now := bundle(run)) != shown:
             shown = now
             handle.update(now, raw=True)
@@ -44,7 +46,7 @@ def bundle(run: OpenRun) -> dict[str, Any]:
     values = {
         kind: {k: _json(v) for k, v in named.items()} for kind, named in run.values.items() if named
     }
-    more = _points(run) if run.away else {}
+    more = {**_points(run), **_artifacts(run)} if run.away else {}
     title = f"run {run.name} of experiment {run.experiment}"
     rows = [(kind, k, v) for kind, named in run.values.items() for k, v in named.items()]
     cells = "".join(
@@ -71,6 +73,21 @@ def _points(run: OpenRun) -> dict[str, Any]:
         kept = found[(len(found) - 1) % every :: every] if found else []
         points[key] = [[step, wall_time, _json(value)] for step, wall_time, value in kept]
     return {"points": points, "thinned": thinned} if points else {}
+
+
+def _artifacts(run: OpenRun) -> dict[str, Any]:
+    """What it has left behind, likewise: the files themselves are shipped."""
+    found = [
+        {
+            "display_name": artifact.display_name,
+            "schema_title": artifact.schema_title,
+            "file": run.name_of(artifact),
+            "metadata": json.dumps(dict(artifact.metadata)),  # as text it may hold infinity
+        }
+        for artifact in run.left.values()
+    ]
+    more = {"artifacts": found} if found else {}
+    return {**more, "stranded": run.stranded} if run.stranded else more
 
 
 def _text(value: Any) -> str:

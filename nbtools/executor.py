@@ -47,6 +47,7 @@ class Task:
     env: Mapping[str, str] = field(default_factory=dict)  #: more for the kernel's environment
     secrets: tuple[str, ...] = ()  #: names; the values are not the task's to hold
     vertex: str = ""  #: `local`: Google's SDK in the notebook talks to the emulator of the store
+    files: str = ""  #: a URI: the kernel cannot reach `folder`, and ships there what it writes
     checkpoint: str = ""  #: keep the kernel's state: after all `cells`, or those `tagged`
     first: int = 0  #: the first cell to execute, from 0: the others are as they shall be
     thaw: str = ""  #: where the kernel is frozen that has executed them

@@ -1,6 +1,7 @@
 """Takes home the run of a job whose notebook could not reach our store.
 
-The executed notebook carries it (`nbtools.card`): params, metrics, and the points of series.
+The executed notebook carries it (`nbtools.card`): params, metrics, the points of series, and
+what it has left behind, whose files the executor has fetched (`nbtools.homeward` ships them).
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from nbtools import lineage
+from nbtools.below import below
 from nbtools.card import MIME
 from nbtools.errors import RequestError
-from nbtools.nouns import Context, Job, run_id
+from nbtools.nouns import Artifact, Context, Job, artifact_name, run_id
+from nbtools.outputs import FILES
 from nbtools.points import Point
 from nbtools.store import Store
 
@@ -45,10 +49,36 @@ def harvest(store: Store, job: Job, notebook: Path | None, now: datetime) -> str
     try:
         for key, points in _named(card, "points").items():
             store.add_points(context, key, [_point(point) for point in points])
-    except (TypeError, ValueError, RequestError):
+        said = _take_in(store, job, context, card, now)
+    except (TypeError, ValueError, KeyError, RequestError):
         return BROKEN
     thinned = ", ".join(map(str, card.get("thinned") or ()))
-    return f"of the points of {thinned} only some came home" if thinned else ""
+    points_ = f"of the points of {thinned} only some came home" if thinned else ""
+    return "; ".join(filter(None, (points_, said)))
+
+
+def _take_in(store: Store, job: Job, context: str, card: Mapping[str, Any], now: datetime) -> str:
+    """Write what the run has left behind, as if it had left it here; what is missing."""
+    missing = []
+    for said in card.get("artifacts") or ():
+        name = str(said["display_name"])
+        path = below(Path(job.folder) / FILES, said["file"]) if said["file"] else None
+        if path is not None and not path.is_file():
+            missing.append(name)
+            continue
+        found = Artifact(
+            name=artifact_name(context, name),
+            schema_title=str(said["schema_title"]),
+            display_name=name,
+            uri=str(path or ""),
+            metadata=dict(json.loads(said["metadata"])),
+        )
+        lineage.left(store, found, job.name, context, now)
+    why = str(card.get("stranded") or "")
+    if not (missing or why):
+        return ""
+    which = f", {', '.join(missing)} among them" if missing else ""
+    return f"not all files that it wrote came home{which}: {why or 'they are not in the bucket'}"
 
 
 def _cards(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -40,6 +40,7 @@ from nbtools.states import ExecutionState
 from nbtools.store import Store
 
 if TYPE_CHECKING:
+    from nbtools.homeward import Homeward
     from nbtools.mirroring import Mirroring
 
 
@@ -71,6 +72,8 @@ class OpenRun(ExperimentRun):
         self._mirroring: Mirroring | None = None
         self._ended = False
         self.away = False  #: its store is another's, and what is in it is not seen there
+        self._homeward: Homeward | None = None
+        self.left: dict[str, Artifact] = {}  #: what it has left behind in this process, by name
         self._step = store.last_step(context.name)
         self._lock = Lock()
         #: what is known in this process: params, metrics, and the last value of each series
@@ -115,6 +118,25 @@ class OpenRun(ExperimentRun):
             options,
         )
         self._mirroring.start(at_exit)
+
+    def ship(self, uri: str) -> None:
+        """Ship its files below `uri` from now on: its job's client fetches them from there."""
+        from nbtools.homeward import Homeward
+
+        assert self._store.folder is not None  # a store in memory takes no journals
+        self._homeward = Homeward(self._store.folder, self._folder, uri)
+
+    def settle(self) -> None:
+        """Wait until its files are where they are shipped to, if they are; `stranded` says why
+        they are not.
+        """
+        if self._homeward is not None and not self.was_forked:
+            self._homeward.settle()
+
+    @property
+    def stranded(self) -> str:
+        """Why not all of its files are where they are shipped to, or ""."""
+        return self._homeward.error if self._homeward is not None else ""
 
     def points(self) -> dict[str, list[Point]]:
         """All that was logged of its series, by metric."""
@@ -268,7 +290,13 @@ class OpenRun(ExperimentRun):
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RequestError(f"cannot make {path.parent}: {error.strerror}; mend that") from None
+        if self._homeward is not None and not self.was_forked:
+            self._homeward.begin()
         return path
+
+    def name_of(self, artifact: Artifact) -> str:
+        """The path, below this run's folder, of the file that an artifact is; "" if it is none."""
+        return artifact.path.relative_to(self._folder).as_posix() if artifact.uri else ""
 
     @property
     def is_guest(self) -> bool:
@@ -303,6 +331,7 @@ class OpenRun(ExperimentRun):
             self._append({"_state": state})
         self._ended = True
         self._logbook.close()
+        self.settle()
         if self.on_end:
             self.on_end(self, part.in_job)
         try:
@@ -333,6 +362,7 @@ class OpenRun(ExperimentRun):
     def _left(self, artifact: Artifact) -> Artifact:
         with self._store.write():
             lineage.left(self._store, artifact, self._part.execution, self._context, utc_now())
+        self.left[artifact.name] = artifact
         if self._mirroring is not None and artifact.uri and not self._ended:
             told = {"path": str(artifact.path), "name": artifact.display_name}
             self._append({"_artifact": {**told, "schema_title": artifact.schema_title}})

@@ -20,7 +20,10 @@ def in_job(store: Store, job: Mapping[str, str], strict: bool) -> OpenRun:
     """The run of the job whose notebook this is."""
     context = find_context(store, job["experiment"], job["run"])
     if context is None:  # executed where our store is not: its card brings the run home
-        return away(store, job["experiment"], job["run"], resume=True, strict=strict)
+        opened = away(store, job["experiment"], job["run"], resume=True, strict=strict)
+        if uri := job.get("files"):
+            opened.ship(uri)
+        return opened
     return _opened(store, context, Part(execution=job["job"], in_job=True, strict=strict))
 
 

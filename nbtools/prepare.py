@@ -29,7 +29,8 @@ def prepare(
     """The text of the notebook to execute.
 
     `params` are the values to inject, already checked (`Notebook.check`); `identity` says
-    which job, experiment and run this is; `kernel` is the kernelspec that will run it. What
+    which job, experiment and run this is, and where its files go if not to the job's folder;
+    `kernel` is the kernelspec that will run it. What
     was injected before gives way, or with `keep` stays before what is injected now.
     Raises RequestError when papermill cannot write parameters in the notebook's language.
     """

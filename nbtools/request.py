@@ -151,6 +151,8 @@ def plan(
         schedule=request.schedule,
     )
     identity = {"job": name, "experiment": experiment, "run": run}
+    if task.files:
+        identity["files"] = task.files
     prepared = prepare(notebook, params, identity, kernel, request.keep_injected)
     return Plan(request=request, job=job, task=task, notebook=notebook, prepared=prepared)
 

@@ -183,7 +183,8 @@ def main(control: socket.socket, detach: bool) -> None:
         for stream in (1, 2):
             os.dup2(log, stream)
         os.close(log)
-        carry_out(Path(message["folder"]), lock, env, message["sealed"])
+        around = {**env, **message["around"]}
+        carry_out(Path(message["folder"]), lock, around, message["sealed"])
         with suppress(OSError):
             wire.send(control, {"done": message["folder"]})
 

@@ -12,11 +12,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from nbtools import registry
@@ -30,6 +30,7 @@ INTERVAL = 30.0  #: seconds between two shipments at least
 WHOLE = frozenset({
     "gs", "gcs", "s3", "s3a", "abfs", "abfss", "az", "adl", "oci", "oss", "memory"
 })  # fmt: skip
+KEPT = "it is kept; `nbtools push` ships what is left"
 SHARE = 0.1  #: of the time that shipping may take: a large file is shipped less often
 
 
@@ -117,9 +118,10 @@ class Shipment:
 class Shipping:
     """A shipment at work in the background: at intervals, when asked, and at the end."""
 
-    def __init__(self, shipment: Shipment) -> None:
-        """Begin. What the remote raises is warned of once, and tried again."""
-        self._shipment = shipment
+    def __init__(self, shipment: Shipment, advice: str = KEPT) -> None:
+        """Begin. What the remote raises is warned of once, with `advice`, and tried again."""
+        self._shipment, self._advice = shipment, advice
+        self._turn = Lock()  # held by the thread that ships
         self._wake, self._stop = Event(), Event()
         self._done, self._error = False, ""
         self._warned = False
@@ -130,6 +132,13 @@ class Shipping:
     def soon(self) -> None:
         """Ship now, without waiting for it."""
         self._wake.set()
+
+    def settle(self) -> str:
+        """Ship now, and wait until all is there; returns why it is not, or ""."""
+        with self._turn:
+            self._error = ""
+            self._tried(self._shipment.ship)
+            return self._error
 
     def end(self, timeout: float = 30.0) -> None:
         """Ship the rest; wait for it at most `timeout` seconds. Warns of what is left."""
@@ -147,18 +156,21 @@ class Shipping:
             self._wake.wait(INTERVAL)
             self._wake.clear()
             ending = self._stop.is_set()
-            try:
-                if ending:
-                    self._shipment.close()
-                    self._done = True
-                else:
-                    self._shipment.ship()
-            except Exception as error:  # noqa: BLE001 - a remote's failure must not end a training
-                self._error = reason(error)
-                self._warn(self._error)
+            with self._turn:
+                well = self._tried(self._shipment.close if ending else self._shipment.ship)
             if ending:
+                self._done = well
                 self._shipment.unlock()  # for `nbtools push`
                 return
+
+    def _tried(self, ship: Callable[[], object]) -> bool:
+        try:
+            ship()
+        except Exception as error:  # noqa: BLE001 - a remote's failure must not end a training
+            self._error = reason(error)
+            self._warn(self._error)
+            return False
+        return True
 
     def _warn(self, why: str) -> None:
         if self._warned:
@@ -166,7 +178,7 @@ class Shipping:
         self._warned = True
         warn(
             f"{self._shipment.folder} is not shipped to {self._shipment.uri} ({why}): "
-            "it is kept; `nbtools push` ships what is left"
+            f"{self._advice}"
         )
 
 

@@ -40,7 +40,7 @@ LAYERS = [
         "space", "objective", "design", "search", "tpe", "trials", "pruning", "conductor", "sweeps",
         "sweep_page", "chart",
         "frame", "runs", "columns", "comparison", "curation", "export", "figures", "importance",
-        "runs_page", "loggable", "lineage", "card", "warming", "doctor",
+        "runs_page", "loggable", "lineage", "card", "homeward", "warming", "doctor",
         "graph", "layout", "drawing", "picture", "openlineage", "executions", "inputs",
         "importing", "intake", "mirroring", "push", "exchange", "tensorboard", "run_writer",
         "board", "template",

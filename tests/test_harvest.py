@@ -7,8 +7,9 @@ from nbclient import NotebookClient
 
 from nbtools import card, opening
 from nbtools.harvest import BROKEN, NOTHING, harvest
+from nbtools.mirror import MirrorWarning
 from nbtools.notebook import Notebook
-from nbtools.nouns import Context, Job, run_id, utc_now
+from nbtools.nouns import Artifact, Context, Job, run_id, utc_now
 from nbtools.prepare import prepare
 from nbtools.runs import open_run
 from nbtools.store import Store
@@ -21,6 +22,7 @@ def home(tmp_path):
     """Our store, in which the job's run is."""
     store = Store(tmp_path / "home")
     open_run(store, JOB.experiment, JOB.run, utc_now(), params={"lr": 0.5}, job=JOB.name)
+    store.add(JOB.execution(), utc_now())
     return store
 
 
@@ -122,3 +124,65 @@ def test_a_notebook_that_knows_its_experiment_only_is_a_run_of_that(
     outputs = [o for cell in nb.cells for o in cell["outputs"]]
     (found,) = [o["data"][card.MIME] for o in outputs if card.MIME in o.get("data", {})]
     assert (found["experiment"], found["metrics"]) == ("nightly", {"score": 0.25})
+
+
+def come(home, away, tmp_path):
+    path = executed(tmp_path / "a.ipynb", card.bundle(away))
+    return harvest(home, replace(JOB, folder=str(tmp_path)), path, utc_now())
+
+
+def test_a_place_that_nobody_knows_is_said(home, away, tmp_path):
+    away.ship("nosuch://bucket/files")
+    away.log_text("readme", "what it is")
+    away.log_metrics({"score": 0.9})
+    away.settle()
+    said = "not all files that it wrote came home, readme among them: nosuch://bucket/files: "
+    assert come(home, away, tmp_path).startswith(said)
+    assert home.get(Context, run_id("work", "work-1")).metadata["_metrics"] == {"score": 0.9}
+    assert home.select(Artifact) == []
+
+
+def test_what_cannot_be_shipped_is_said_until_it_can(home, away, tmp_path):
+    (tmp_path / "files").write_text("is no folder")
+    away.ship((tmp_path / "files").as_uri())
+    with pytest.warns(MirrorWarning, match="lost with this machine"):
+        away.log_text("readme", "what it is")
+        away.settle()
+    assert "among them: FileExistsError: " in come(home, away, tmp_path)
+    (tmp_path / "files").unlink()
+    away.settle()
+    assert come(home, away, tmp_path) == ""
+    (found,) = home.select(Artifact)
+    assert found.path.read_text() == "what it is"
+
+
+def test_files_are_shipped_when_the_run_settles_and_again_when_they_have_grown(away, tmp_path):
+    away.ship((tmp_path / "bucket").as_uri())
+    away.settle()  # nothing is there yet
+    path = away.output_path("deep/log.txt")
+    for text in ("one", "one, two"):
+        path.write_text(text)
+        away.settle()
+        assert (away.stranded, (tmp_path / "bucket/deep/log.txt").read_text()) == ("", text)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"file": "../../elsewhere"},
+        {"file": "/etc/hostname"},
+        {"file": 1},
+        {"metadata": "{"},
+        {"metadata": {}},
+        {"metadata": "1"},
+    ],
+)
+def test_what_is_no_artifact_is_left_and_said(home, tmp_path, wrong):
+    whole = {"display_name": "a", "schema_title": "system.Model", "file": "", "metadata": "{}"}
+    values = {"experiment": "work", "run": "work-1", "metrics": {"score": 1}}
+    shown = {card.MIME: {**values, "artifacts": [{**whole, **wrong}]}}
+    path = executed(tmp_path / "a.ipynb", shown)
+    job = replace(JOB, folder=str(tmp_path))
+    assert harvest(home, job, path, utc_now()) == BROKEN
+    assert home.select(Artifact) == []
+    assert home.get(Context, run_id("work", "work-1")).metadata["_metrics"] == {"score": 1}

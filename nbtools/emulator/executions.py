@@ -129,13 +129,12 @@ def output(call: Call, sent: Any, id_: str, notebook: str) -> str:
 
 
 def environment(call: Call, sent: Any) -> dict[str, str]:
-    """What the kernel's environment has besides."""
-    env = dict(call.hands.surroundings())
-    if sent.notebook_runtime_template_resource_name:
-        template = specs.template(call, sent.notebook_runtime_template_resource_name)
-        said = template.record.get("software_config", {}).get("env", [])
-        env.update((one["name"], one.get("value", "")) for one in said)
-    return env
+    """What its runtime template wants in the kernel's environment."""
+    if not sent.notebook_runtime_template_resource_name:
+        return {}
+    template = specs.template(call, sent.notebook_runtime_template_resource_name)
+    said = template.record.get("software_config", {}).get("env", [])
+    return {one["name"]: one.get("value", "") for one in said}
 
 
 def timeout(sent: Any) -> float:
@@ -178,6 +177,7 @@ def _planned(call: Call, sent: Any, id_: str, job: str, path: Path) -> Plan:
         executor="local",
         timeout=timeout(sent),
         env=environment(call, sent),
+        vertex="local",
     )
     made = plan(request, call.hands.jobs.settings, call.now, notebook)
     if not brought:

@@ -24,7 +24,7 @@ from nbtools.emulator import (
 )
 from nbtools.emulator.call import Call, Handler, Refused
 from nbtools.emulator.catalog import Catalog, Method
-from nbtools.emulator.hands import Hands, Surroundings
+from nbtools.emulator.hands import Hands
 from nbtools.store import Store
 
 #: every RPC that is served; the others are answered with 501.
@@ -53,16 +53,9 @@ _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 class Service:
     """Serves the RPCs on a store. Safe to use from several threads."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        store: Store,
-        clock: Callable[[], datetime],
-        surroundings: Surroundings = dict,
-    ) -> None:
-        """`surroundings` says what the environment of jobs' kernels has besides."""
+    def __init__(self, catalog: Catalog, store: Store, clock: Callable[[], datetime]) -> None:
         self._catalog, self._store, self._clock = catalog, store, clock
-        self.hands = Hands(store, clock, surroundings)
+        self.hands = Hands(store, clock)
         self._seen: tuple[int, int] | None = None  # the store's version when all was shown
         self._counts: tuple[int, int] | None = None  # and how much there was
 

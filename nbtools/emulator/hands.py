@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -16,19 +16,13 @@ from nbtools.nouns import Execution, Job
 from nbtools.settings import Settings
 from nbtools.store import Store
 
-#: what a kernel's environment has besides, so that the SDK in it asks this emulator.
-Surroundings = Callable[[], Mapping[str, str]]
-
 
 class Hands:
     """The jobs of the emulator's store. Safe to use from several threads."""
 
-    def __init__(
-        self, store: Store, clock: Callable[[], datetime], surroundings: Surroundings
-    ) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         assert store.folder is not None  # an emulator's store is one on disk
         self.folder: Path = store.folder
-        self.surroundings = surroundings
         self.jobs = Jobs(store, replace(Settings.load(), store=store.folder), clock)
         #: held while a job or a schedule is made: name, folder and record are taken together, and
         #: what that needs is imported by one thread at a time

@@ -29,12 +29,10 @@ from nbtools.emulator import (
     wire,
 )
 from nbtools.emulator.call import Call, Handler, Refused
-from nbtools.emulator.hands import Hands
 from nbtools.nouns import Execution, default_experiment, slug, stamp
 from nbtools.resources import Resource
 from nbtools.schedule import Schedule, ScheduleState, Tick, TickState
 from nbtools.schedules import Schedules
-from nbtools.store import Store
 
 TYPE: Final = "Schedule"
 COLLECTION: Final = "schedules"
@@ -117,6 +115,7 @@ def _schedule(call: Call, sent: Any, name: str, folder: Path) -> Schedule:
         concurrency="queue" if sent.allow_queueing else "skip",
         timeout=executions.timeout(job),
         env=executions.environment(call, job),
+        vertex="local",
     )
 
 
@@ -303,15 +302,6 @@ def _empty() -> Any:
     from google.protobuf import empty_pb2
 
     return empty_pb2.Empty()
-
-
-def move(store: Store, hands: Hands) -> None:
-    """Tell all schedules where the emulator is now: it may be elsewhere than the last time."""
-    with store.write():
-        for found in store.resources.select(TYPE):
-            schedule = store.timetable.find(found.id)
-            if schedule and (env := {**schedule.env, **hands.surroundings()}) != schedule.env:
-                store.timetable.put(replace(schedule, env=env))
 
 
 def _folder(call: Call, name: str) -> Path:

@@ -23,11 +23,9 @@ from nbtools.emulator import (
     loopback,
     rest,
     rpc,
-    schedules,
 )
-from nbtools.emulator.lifecycle import Running, files, last, variables
+from nbtools.emulator.lifecycle import Running, files, last
 from nbtools.errors import MissingDependency, RequestError, StateError
-from nbtools.settings import environment
 from nbtools.store import Store
 
 if TYPE_CHECKING:
@@ -50,15 +48,13 @@ def run(
     `port` is the one for HTTP; 0: the one of the last time, or one that is free. Raises
     StateError when another process serves this store, RequestError when a port is taken.
     """
-    folder = files(store)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder / "lock"):
+    with only_one(store) as folder:
         before = last(store)
-        (folder / "server.json").unlink(missing_ok=True)  # it is written when all is open
+        (folder / "server.json").unlink(missing_ok=True)  # it is announced when all is open
         rpc.certificate(folder, clock())
         known = catalog.load()
         opened = Store(store)
-        service = handlers.Service(known, opened, clock, lambda: _surroundings(store))
+        service = handlers.Service(known, opened, clock)
         open_at = _doors(folder, known, service.answer, port, before)
         http, grpc, grpc_port, gs = open_at
         running = Running(os.getpid(), http.port, grpc_port, project, location, gs.port)
@@ -67,10 +63,8 @@ def run(
         args = (store, clock, stop, service.hands.alone)
         fires = threading.Thread(target=firing.run, args=args, daemon=True)
         try:
-            _credentials(folder, running)
-            _write(folder / "server.json", asdict(running))
+            announce(store, running)
             executions.take_up(opened, service.hands)
-            schedules.move(opened, service.hands)
             fires.start()
             say(running)
             stop.wait()
@@ -83,12 +77,6 @@ def run(
                 server.server_close()
             grpc.stop(1.0).wait()
             opened.close()
-
-
-def _surroundings(store: Path) -> dict[str, str]:
-    """What the kernels of jobs are told, so that the SDK in them asks this emulator."""
-    running = last(store)
-    return variables(store, running, "rest", environment()) if running else {}
 
 
 def _doors(
@@ -138,9 +126,14 @@ def _places(folder: Path, port: int, before: Running | None) -> Iterator[tuple[i
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Hold the lock by which others know that this process serves."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def only_one(store: Path) -> Iterator[Path]:
+    """Hold the lock by which others know that this process serves; gives the emulator's folder.
+
+    Raises StateError when another one does.
+    """
+    folder = files(store)
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -149,9 +142,15 @@ def _only_one(path: Path) -> Iterator[None]:
             "an emulator serves this store already: `nbtools emulator status` says where"
         ) from None
     try:
-        yield
+        yield folder
     finally:
         os.close(fd)
+
+
+def announce(store: Path, running: Running) -> None:
+    """Say to other programs where it answers, and with which credentials; see `only_one`."""
+    _credentials(files(store), running)
+    _write(files(store) / "server.json", asdict(running))
 
 
 def _credentials(folder: Path, running: Running) -> None:

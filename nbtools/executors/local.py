@@ -99,12 +99,20 @@ class Worker:
             last = begun.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise StoreError(f"no process could be begun: {last}")
 
-    def give(self, folder: Path, sealed: Mapping[str, str], lock: int, log: int) -> bool:
-        """Hand it a task, and what none but its kernel's environment shall have; False when
-        it is gone.
+    def give(
+        self,
+        folder: Path,
+        around: Mapping[str, str],
+        sealed: Mapping[str, str],
+        lock: int,
+        log: int,
+    ) -> bool:
+        """Hand it a task, what its environment has besides while it is at work, and what none
+        but its kernel's shall have; False when it is gone.
         """
+        message = {"folder": str(folder), "around": dict(around), "sealed": dict(sealed)}
         try:
-            wire.send(self.control, {"folder": str(folder), "sealed": dict(sealed)}, [lock, log])
+            wire.send(self.control, message, [lock, log])
             return "taken" in wire.receive(self.control)[0]
         except (OSError, EOFError):
             return False
@@ -166,8 +174,8 @@ class LocalExecutor:
 
     def start(self, task: Task, secrets: Secrets) -> str:
         whole = environment()
-        if task.vertex:
-            whole |= registry.vertex(task.vertex)(task.store, whole)
+        # Not the runner's own: it may have been begun before, and serves others too.
+        around = registry.vertex(task.vertex)(task.store, whole) if task.vertex else {}
         lock = os.open(task.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if (task.folder / PROGRESS).exists() or not _take(lock):
@@ -176,7 +184,7 @@ class LocalExecutor:
             os.write(lock, json.dumps({"host": socket.gethostname()}).encode())
             (task.folder / TASK).write_text(task.dumps())
             with (task.folder / LOG).open("wb") as log:
-                worker = self._give(task.folder, secrets, whole, lock, log.fileno())
+                worker = self._give(task.folder, secrets, whole, around, lock, log.fileno())
                 self._at_work[str(task.folder)] = worker
         finally:
             os.close(lock)
@@ -186,17 +194,23 @@ class LocalExecutor:
         return str(folder) if (folder / PROGRESS).exists() else ""
 
     def _give(
-        self, folder: Path, secrets: Secrets, whole: dict[str, str], lock: int, log: int
+        self,
+        folder: Path,
+        secrets: Secrets,
+        whole: dict[str, str],
+        around: dict[str, str],
+        lock: int,
+        log: int,
     ) -> Worker:
         whole.pop(NAMES, None)  # a job that a job begins has the secrets that it asks for
         sealed = {**secrets.among(whole), **secrets}
         env = {k: v for k, v in whole.items() if k not in {*sealed, *own().among(whole)}}
         while self._idle:
             worker = self._idle.pop()
-            if worker.env == env and worker.give(folder, sealed, lock, log):
+            if worker.env == env and worker.give(folder, around, sealed, lock, log):
                 return worker
         worker = Worker(env)
-        if not worker.give(folder, sealed, lock, log):
+        if not worker.give(folder, around, sealed, lock, log):
             raise StoreError("the process that was to execute the notebook ended at once")
         return worker
 

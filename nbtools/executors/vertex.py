@@ -102,9 +102,9 @@ class VertexExecutor:
     def accept(self, task: Task) -> Task:
         settings = Settings.load()
         vertex_request.place(settings)
-        vertex_request.sink(task.output, settings)
+        files = f"{vertex_request.results(task, settings)}/{vertex_results.FILES}"
         vertex_request.check(task.machine)
-        return replace(task, warm=False, preload=())  # of kernels here
+        return replace(task, files=files, warm=False, preload=())  # these are of kernels here
 
     def check(self, kernel: str) -> str:
         return kernel or "python3"
@@ -114,7 +114,8 @@ class VertexExecutor:
         settings = Settings.load()
         where = vertex_request.place(settings)
         uri, id_ = vertex_request.sink(task.output, settings), vertex_request.id_of(task)
-        kept = Kept(name=f"{where.parent}/notebookExecutionJobs/{id_}", uri=f"{uri}/{id_}")
+        name = f"{where.parent}/notebookExecutionJobs/{id_}"
+        kept = Kept(name=name, uri=vertex_request.results(task, settings))
         if (task.folder / KEPT).exists():
             raise AlreadyExists(f"job {task.job} was started before")
         with suppress(NotFound):

@@ -70,6 +70,11 @@ def token(name: str, folder: Path) -> str:
     return f"{slug(name, 48)}-{found[:12]}"
 
 
+def results(task: Task, settings: Settings) -> str:
+    """The folder of a bucket in which this job's results are to lie. Raises RequestError."""
+    return f"{sink(task.output, settings)}/{id_of(task)}"
+
+
 def check(machine: Machine) -> None:
     """Raises RequestError for a machine that Vertex AI does not have so."""
     kind, _ = machine.gpus

@@ -5,10 +5,13 @@ A notebook that came from elsewhere has no papermill record: its cells say what 
 
 from __future__ import annotations
 
+import errno
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from nbtools.below import below
@@ -68,17 +71,33 @@ def _fetched(task: Task, uri: str) -> bytes:
     with told(uri):
         fs, root = remote(uri)
         fs.invalidate_cache()
-        there = sorted(fs.find(root), key=lambda path: (path.count("/"), path))
-        notebook = next((path for path in there if path.endswith(".ipynb")), "")
+        found = fs.find(root, detail=True)
+        there = sorted(found, key=lambda path: (path.count("/"), path))
+        theirs = f"{root}/{FILES}/"  # what the notebook itself has shipped
+        own = [path for path in there if path.endswith(".ipynb") and not path.startswith(theirs)]
+        notebook = own[0] if own else ""
         for path in there:
             if path != notebook and not path.endswith("/"):
-                target = below(task.folder / FILES, path.removeprefix(root).lstrip("/"))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                fs.get_file(path, str(target))
+                name = path.removeprefix(root).lstrip("/").removeprefix(f"{FILES}/")
+                target = below(task.folder / FILES, name)
+                _get(fs, path, target, found[path].get("size"), task.folder / ".fetched")
         content: bytes = fs.cat_file(notebook) if notebook else b""
     if not notebook:
         raise NotFound(f"there is no notebook at {uri}")
     return content
+
+
+def _get(fs: Any, path: str, target: Path, size: int | None, beside: Path) -> None:
+    """Fetch a file onto the disk, by way of `beside`: it is there as soon as all of it is."""
+    if size is not None and target.is_file() and target.stat().st_size == size:
+        return  # whoever looked before was cut off behind this one
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = beside.with_name(f"{beside.name}.{os.getpid()}")  # others may look at once
+    try:
+        fs.get_file(path, str(beside))
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _report(nb: Any, task: Task) -> None:
@@ -140,6 +159,8 @@ def _ours(uri: str, error: Exception) -> RequestError:
         return RequestError(f"{uri} may not be read and written by you: ask for the right to")
     if isinstance(error, FileNotFoundError) or code == 404:
         return NotFound(f"there is no {uri}")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable(f"no space is left here for what lies at {uri}: free some")
     return Unavailable(f"{uri} cannot be reached: {reason(error)}")
 
 

@@ -1,6 +1,7 @@
 """A server on real sockets, in this process, over a store of its own; and the SDK told of it."""
 
 import os
+import shutil
 import threading
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nbtools.emulator import catalog, handlers, lifecycle, rest, rpc, workbench
+from nbtools.emulator import catalog, handlers, lifecycle, rest, rpc, server, workbench
 from nbtools.nouns import utc_now
 from nbtools.store import Store
 
@@ -48,24 +49,22 @@ class Emulator:
 
 @pytest.fixture
 def emulator(store_folder, known, certificates, now):
-    store = Store(store_folder)
-    there = []
-    service = handlers.Service(
-        known,
-        store,
-        now,
-        lambda: lifecycle.variables(store_folder, *there, "rest", dict(os.environ)),
-    )
-    http = rest.Server(0, known, service.answer)
-    grpc, port = rpc.serve(0, known, service.answer, certificates)
-    there.append(lifecycle.Running(os.getpid(), http.port, port, "test", "us-central1"))
-    thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield Emulator(http, port, store, store_folder, service)
-    http.shutdown()
-    http.server_close()
-    grpc.stop(0).wait()
-    store.close()
+    """Other processes find it as they find one that was begun by `nbtools emulator start`."""
+    with server.only_one(store_folder) as folder:
+        shutil.copytree(certificates, folder, dirs_exist_ok=True)
+        store = Store(store_folder)
+        service = handlers.Service(known, store, now)
+        http = rest.Server(0, known, service.answer)
+        grpc, port = rpc.serve(0, known, service.answer, folder)
+        running = lifecycle.Running(os.getpid(), http.port, port, "test", "us-central1")
+        server.announce(store_folder, running)
+        thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield Emulator(http, port, store, store_folder, service)
+        http.shutdown()
+        http.server_close()
+        grpc.stop(0).wait()
+        store.close()
 
 
 @pytest.fixture(scope="session")

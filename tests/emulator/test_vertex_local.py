@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from nbtools.cloud import Endpoint
 from nbtools.emulator import lifecycle
 from nbtools.nouns import RUN, Context
 from nbtools.store import Store
@@ -42,6 +43,11 @@ def logged(store_folder):
     return names
 
 
+def ended(call, name):
+    (tick,) = json.loads(call("schedule", "history", name, "--json").stdout)
+    return tick["state"] not in ("QUEUED", "STARTED") and tick
+
+
 def test_each_trial_of_a_sweep_talks_to_the_emulator(call, notebook, store_folder):
     done = call("sweep", notebook, "width=1,2", "-j", "1", "--vertex", "local")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -60,14 +66,42 @@ def test_a_schedules_job_begins_the_emulator_that_it_needs(
         call("schedule", "run-now", name, check=True)
     service("-j", "1")  # the SDK may fail where two make one experiment at once
 
-    def ended(name):
-        (tick,) = json.loads(call("schedule", "history", name, "--json").stdout)
-        return tick["state"] not in ("QUEUED", "STARTED") and tick
-
     for name in ("declared", "made"):
-        tick = until(lambda name=name: ended(name))
+        tick = until(lambda name=name: ended(call, name))
         assert tick["state"] == "SUCCEEDED", tick["reason"]
     assert logged(store_folder) == ["scripted-run-1", "scripted-run-7"]
+
+
+def test_a_schedule_that_the_sdk_has_made_fires_while_the_emulator_is_off(
+    call, service, notebook, store_folder  # noqa: F811
+):  # fmt: skip
+    from google.cloud import aiplatform_v1
+
+    job = {
+        "display_name": "of the SDK",
+        "direct_notebook_source": {"content": notebook.read_bytes()},
+        "gcs_output_uri": "gs://mine/out",
+    }
+    parent = "projects/local/locations/us-central1"
+    asked = {"parent": parent, "notebook_execution_job": job}
+    call("emulator", "start", check=True)
+    endpoint = Endpoint(rest=lifecycle.running(store_folder).url)
+    made = endpoint.client(aiplatform_v1.ScheduleServiceClient, "").create_schedule(
+        parent=parent,
+        schedule={
+            "display_name": "yearly",
+            "cron": "0 0 1 1 *",
+            "max_concurrent_run_count": 1,
+            "create_notebook_execution_job_request": asked,
+        },
+    )
+    call("emulator", "stop", check=True)
+    name = made.name.rpartition("/")[2]
+    call("schedule", "run-now", name, check=True)
+    service("-j", "1")
+    tick = until(lambda: ended(call, name))
+    assert tick["state"] == "SUCCEEDED", tick["reason"]
+    assert logged(store_folder) == ["scripted-run-1"]
 
 
 def test_a_job_that_is_executed_again_talks_to_it_too(call, notebook, store_folder, tmp_path):

@@ -12,15 +12,19 @@ from uuid import uuid4
 
 import pytest
 
+from nbtools import lineage
 from nbtools.cloud import Endpoint, told
+from nbtools.digests import Digests, digest
 from nbtools.errors import AlreadyExists, NotFound, RequestError, Unavailable
 from nbtools.executor import Task
 from nbtools.executors import vertex_results
 from nbtools.executors.vertex import Kept, VertexExecutor
 from nbtools.executors.vertex_request import DIRECT
+from nbtools.experiment_run import ExperimentRun
 from nbtools.harvest import NOTHING
 from nbtools.jobs import Jobs
 from nbtools.machine import Machine
+from nbtools.nouns import CLASSIFICATION, DATASET, MODEL, NOTEBOOK, REPORT, TEXT, Artifact
 from nbtools.request import Request, plan
 from nbtools.retry import retry
 from nbtools.runs import find_run, list_runs
@@ -49,6 +53,24 @@ import nbtools
 for step in range(3):
     nbtools.log_time_series_metrics({"loss": lr / (step + 1)}, step=step)
 nbtools.log_metrics({"score": lr * 2})
+"""
+
+
+LEAVES = """
+import nbtools
+from pathlib import Path
+nbtools.output_path("deep/er.bin").write_bytes(bytes(3_000_000))
+late = nbtools.output_path("late.txt").open("w")
+print("first ", end="", file=late, flush=True)
+nbtools.output_path("model.pt").write_bytes(b"weights")
+nbtools.log_model(nbtools.output_path("model.pt"), "model")
+nbtools.log_text("readme", "what it is")
+Path("copied.csv").write_text("a,b")
+nbtools.log_artifact("copied.csv", schema_title="system.Dataset")
+nbtools.log_classification_metrics(
+    fpr=[0, 1], tpr=[0, 1], threshold=[float("inf"), 0.5], display_name="roc"
+)
+print("second", end="", file=late, flush=True)
 """
 
 
@@ -141,6 +163,74 @@ class TestJobs:
         run = find_run(jobs.store, jobs.clock(), job.run)
         assert (run.state, run.metrics) == (ExecutionState.FAILED, {"score": 0.002})
         assert Path(job.folder, "work.partial.ipynb").exists()
+
+    def test_its_files_and_what_it_leaves_come_home_as_if_left_here(self, jobs, make_notebook):
+        ends = f"{LEAVES}import atexit, os\natexit.register(os._exit, 0)"  # before any other
+        job = ended(jobs, jobs.submit(asked(make_notebook("work.ipynb", ends))).name)
+        assert (job.state, job.error, job.note) == (JobState.SUCCEEDED, "", "")
+        files = jobs.outputs(job).files
+        assert set(files) == {"deep/er.bin", "late.txt", "model.pt", "readme.txt", "copied.csv"}
+        assert files["deep/er.bin"].read_bytes() == bytes(3_000_000)
+        assert files["late.txt"].read_text() == "first second"
+        run = find_run(jobs.store, jobs.clock(), job.run)
+        left = {a.display_name: a for a in jobs.store.select(Artifact, context=run.id)}
+        kinds = {name: a.schema_title for name, a in left.items()}
+        ours = {"work.ipynb": NOTEBOOK, "work.html": REPORT}
+        assert kinds == {"model": MODEL, "readme": TEXT, "copied.csv": DATASET,
+                         "roc": CLASSIFICATION, **ours}  # fmt: skip
+        events = jobs.store.events(execution=job.name)
+        outputs = {event.artifact for event in events if event.type == "OUTPUT"}
+        assert outputs == {a.name for a in left.values()}
+        for name in ("model", "readme", "copied.csv"):
+            assert left[name].path.parent == Path(job.folder, "files")
+            assert lineage.changed(left[name], Digests(None)) == ""
+            assert left[name].metadata["sha256"] == digest(left[name].path)
+        (curve,) = ExperimentRun(job.run).get_classification_metrics()
+        assert curve["confidenceMetrics"][0]["confidenceThreshold"] == float("inf")
+
+    def test_whoever_was_cut_off_while_fetching_goes_on(self, jobs, make_notebook):
+        job = ended(jobs, jobs.submit(asked(make_notebook("work.ipynb", LEAVES))).name)
+        folder = Path(job.folder)
+        files = jobs.outputs(job).files
+        before = files["model.pt"].stat()
+        files["late.txt"].write_text("half")
+        files["deep/er.bin"].unlink()
+        task = Task.loads((folder / "task.json").read_text())
+        vertex_results.bring(task, Kept.read(folder).uri, whole=True)
+        assert files["late.txt"].read_text() == "first second"
+        assert files["deep/er.bin"].stat().st_size == 3_000_000
+        assert files["model.pt"].stat().st_ino == before.st_ino
+        assert not list(folder.glob(".fetched*"))
+
+    def test_without_gcsfs_there_the_job_says_what_to_install(self, jobs, make_notebook):
+        hidden = "import sys\nsys.modules['gcsfs'] = None"
+        path = make_notebook("work.ipynb", hidden, LOGS, LEAVES)
+        job = ended(jobs, jobs.submit(asked(path)).name)
+        assert (job.state, job.error) == (JobState.SUCCEEDED, "")
+        said = (
+            r"not all files that it wrote came home, .*model.* among them: "
+            r"gs://staging/.*/files needs gcsfs: pip install gcsfs"
+        )
+        assert re.fullmatch(said, job.note)
+        run = find_run(jobs.store, jobs.clock(), job.run)
+        assert run.metrics["score"] == 0.002
+        kinds = {a.schema_title for a in jobs.store.select(Artifact, context=run.id)}
+        assert kinds == {CLASSIFICATION, NOTEBOOK, REPORT}
+
+    def test_gcsfs_may_be_installed_by_a_cell(self, jobs, make_notebook):
+        hidden = "import sys\nsys.modules['gcsfs'] = None"
+        path = make_notebook("work.ipynb", hidden, LEAVES, "del sys.modules['gcsfs']")
+        job = ended(jobs, jobs.submit(asked(path)).name)
+        assert (job.state, job.note) == (JobState.SUCCEEDED, "")
+        assert "model.pt" in jobs.outputs(job).files
+
+    def test_of_what_fails_the_files_come_home_too(self, jobs, make_notebook):
+        path = make_notebook("work.ipynb", LEAVES, "1 / 0")
+        job = ended(jobs, jobs.submit(asked(path)).name)
+        assert (job.state, job.note) == (JobState.FAILED, "")
+        assert "model.pt" in jobs.outputs(job).files
+        run = find_run(jobs.store, jobs.clock(), job.run)
+        assert jobs.store.select(Artifact, MODEL, context=run.id)
 
     def test_a_large_notebook_goes_by_way_of_the_bucket(self, jobs, cloud, make_notebook):
         path = make_notebook("work.ipynb", f"x = {'x' * DIRECT!r}\nprint(len(x))")
