@@ -1,6 +1,8 @@
 """A training notebook in a real JupyterLab: its run as it grows, and what stays of it."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -147,4 +149,43 @@ def test_what_is_live_when_the_kernel_dies_leaves_its_picture(lab):
     assert not page.is_visible("text=Error displaying widget")
     exported(lab, "alive.ipynb")
     assert "1 runs of experiment digits" in (lab.folder / "alive.html").read_text()
+    assert lab.errors == []
+
+
+def test_a_killed_kernel_leaves_the_last_picture_in_the_saved_notebook(lab):
+    code = f"""import os, time, nbtools
+nbtools.init("killed")
+nbtools.start_run("short", notes={EVIL!r})
+nbtools.ui.run()
+print(f"pid {{os.getpid()}}.", flush=True)
+for step in range(10**9):
+    nbtools.log_time_series_metrics({{"loss": 1 / (step + 1)}}, step)
+    time.sleep(0.001)"""
+    lab.open("killed.ipynb", code)
+    lab.run_all(wait=False)
+    page = lab.page
+    said = page.locator(".jp-OutputArea-output", has_text="pid ")
+    said.wait_for()
+    page.wait_for_function(  # there, and hidden, while the cell is at work
+        "/loss: \\d\\d+ points/.test(document.querySelector('.nbl-still')?.textContent)"
+    )
+    os.kill(int(re.search(r"pid (\d+)\.", said.inner_text())[1]), signal.SIGKILL)
+    page.wait_for_selector("text=Kernel Restarting")
+    page.click(".jp-Dialog button >> text=Ok")
+    saved = lab.saved("killed.ipynb")
+    stays = "".join(o.get("data", {}).get("text/html", "") for o in saved.cells[0].outputs)
+    assert int(re.search(r"loss: (\d+) points", stays)[1]) > 9
+    assert "state RUNNING, as of 20" in stays
+
+    # Nobody here has signed it: it is not trusted, and shows its picture all the same.
+    text = (lab.folder / "killed.ipynb").read_text()
+    (lab.folder / "foreign.ipynb").write_text(text.replace("print(f", "print( f"))
+    lab.shutdown()
+    lab.reopen("foreign.ipynb")
+    picture = page.wait_for_selector("img[alt^=loss]")
+    page.wait_for_function("image => image.naturalWidth > 0", arg=picture)
+    assert "state RUNNING, as of 20" in page.inner_text(".jp-Notebook")
+    assert EVIL in page.inner_text(".jp-Notebook")
+    page.screenshot(path="/tmp/uigaps-untrusted.png")
+    assert page.evaluate("window.hacked") == 0
     assert lab.errors == []
