@@ -44,10 +44,10 @@ nbtools.ui.lineage("looks-past")
 nbtools.ui.logger()"""
 #: What of the views' text has less contrast than WCAG 2 asks of text (4.5 to 1).
 PALE = """() => {
-  const read = (said) => { const n = said.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
+  const read = (said) => [...said.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
   const over = (a, b) => [0, 1, 2].map((i) => a[i] * a[3] + b[i] * (1 - a[3]));
-  const behind = (el) => el ? over(read(getComputedStyle(el).backgroundColor), behind(el.parentElement))
-    : [255, 255, 255];
+  const behind = (el) => (el
+    ? over(read(getComputedStyle(el).backgroundColor), behind(el.parentElement)) : [255, 255, 255]);
   const light = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, part, i) => {
     const c = rgb[i] / 255;
     return sum + part * (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
@@ -113,9 +113,10 @@ def test_all_text_is_readable(lab, page, theme, light):
         f"JupyterLab {theme}",
     )
     page.wait_for_function(
-        "([dark, before]) => document.body.dataset.jpThemeLight === dark"
+        "([light, before]) => document.body.dataset.jpThemeLight === light"
         " && (getComputedStyle(document.querySelector('.nbl')).backgroundColor"
-        f" === 'rgb(255, 255, 255)') === (dark === 'true') && ({draws} > before || dark === 'true')",
+        f" === 'rgb(255, 255, 255)') === (light === 'true')"
+        f" && ({draws} > before || light === 'true')",
         arg=[light, before],
     )  # curves are drawn anew in the colours of the theme
     seen = page.evaluate(PALE)
