@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -22,7 +23,9 @@ for name, lr, acc in (("slow", 0.001, 0.5), ("quick", 0.1, 0.9), ("odd", {EVIL!r
 
 
 def python(lab, code):
-    done = subprocess.run([sys.executable, "-c", code], env=lab.env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=lab.env, cwd=lab.folder, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -163,11 +166,12 @@ from datetime import timedelta
 import nbtools
 from nbtools.jobs import Jobs
 from nbtools.nouns import Execution, stamp
+from nbtools.schedules import create
 job, jobs = nbtools.run("old.ipynb"), Jobs.open()
 ended = {"end_time": stamp(job.end_time - timedelta(hours=1))}
 jobs.store.amend(Execution, job.name, lambda e: replace(e, metadata={**e.metadata, **ended}),
                  jobs.clock())
-nbtools.schedules.create("often", "0 0 29 2 *", "old.ipynb")""",
+create("often", "0 0 29 2 *", "old.ipynb")""",
     )
     lab.open("retry.ipynb", "import nbtools\nnbtools.ui.jobs()")
     page = lab.page
@@ -186,7 +190,7 @@ nbtools.schedules.create("often", "0 0 29 2 *", "old.ipynb")""",
     page.click("[data-schedule=often] >> text=Run now")
     page.wait_for_selector(".nbl-status >> text=Schedule often is due now.")
     service = subprocess.Popen(
-        [sys.executable, "-m", "nbtools", "service", "run"], env=lab.env, cwd=lab.folder,
+        [Path(sys.executable).with_name("nbtools"), "service", "run"], env=lab.env, cwd=lab.folder,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
