@@ -11,7 +11,7 @@ from nbtools.experiments import current_run
 from nbtools.figures import curves
 from nbtools.figures.markup import Markup
 from nbtools.jobs import Jobs
-from nbtools.nouns import Context, Run, stamp
+from nbtools.nouns import Context, Run
 from nbtools.open_run import OpenRun
 from nbtools.runs import find_run
 from nbtools.runs_page import colour
@@ -125,7 +125,8 @@ class RunView(View):
         """Its params, metrics and curves."""
         run, store = self.run, self._jobs.store
         # Of a kernel that is killed this is the last word: it says of when.
-        as_of = f", as of {stamp(run.update_time)}" if run.state in GOING else ""
+        going = run.state in GOING and run.update_time
+        as_of = f", as of {run.update_time:%Y-%m-%d %H:%M:%S} UTC" if going else ""
         parts: list[str] = [
             still.paragraph(f"state {run.state}{as_of}{': ' * bool(run.error)}{run.error}")
         ]

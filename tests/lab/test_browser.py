@@ -126,7 +126,7 @@ def test_the_card_opens_the_page_of_jobs_and_a_job_is_cancelled_there(server, pa
     found = frame.locator("tr", has_text=id_)
     found.wait_for()
     # It is as light or dark as JupyterLab is, also when that is changed.
-    ink = "getComputedStyle(document.body).color + getComputedStyle(document.documentElement)"
+    said = "html => getComputedStyle(html).color + getComputedStyle(html).backgroundColor"
     colours = {
         "Dark": "rgb(255, 255, 255)rgb(18, 18, 18)",
         "Light": "rgb(0, 0, 0)rgb(255, 255, 255)",
@@ -136,8 +136,8 @@ def test_the_card_opens_the_page_of_jobs_and_a_job_is_cancelled_there(server, pa
             "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})",
             f"JupyterLab {theme}",
         )
-        said = f"document => {ink}.backgroundColor"
         until(theme, lambda: frame.locator("html").evaluate(said) == wanted)  # noqa: B023
+        until("drawn", lambda: page.locator("#jupyterlab-splash").count() == 0)
         page.screenshot(path=f"/tmp/uigaps-jobs-{theme}.png")
     # Another site's page has the cookies of the login, and not what is in them.
     ask = "path => fetch(path, {method: 'POST'}).then(reply => reply.status)"
