@@ -30,7 +30,7 @@ class Lab:
         self.store = folder / "store"
         context = browser.new_context(viewport={"width": 1280, "height": 1500})
         self.page = context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         # What a text that was taken for a script would call.
