@@ -122,7 +122,6 @@ def test_all_text_is_readable(lab, page, theme, light):
     seen = page.evaluate(PALE)
     assert seen["count"] > 100
     assert seen["pale"] == []
-    page.screenshot(path=f"/tmp/uigaps-{theme}.png")
 
 
 def test_hostile_names_are_text_everywhere(lab, page):
