@@ -186,6 +186,7 @@ for step in range(10**9):
     page.wait_for_function("image => image.naturalWidth > 0", arg=picture)
     assert "state RUNNING, as of 20" in page.inner_text(".jp-Notebook")
     assert EVIL in page.inner_text(".jp-Notebook")
+    assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
     assert page.evaluate("window.hacked") == 0
     # JupyterLab's own, about a kernel that did not answer any more.
     assert [e for e in lab.errors if "Canceled future" not in e] == []
