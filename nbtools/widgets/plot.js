@@ -159,7 +159,7 @@ function plot(name, options) {
   canvas.addEventListener("pointercancel", () => { drag = null; draw(); });
   canvas.addEventListener("dblclick", () => turn(null));
   canvas.addEventListener("keydown", (event) => {
-    const [low, high] = scale.x, apart = high - low, middle = at === null ? (low + high) / 2 : at;
+    const [low, high] = range || reach(), apart = high - low, middle = at === null ? (low + high) / 2 : at;
     if (event.key === "Escape") turn(null);
     else if (event.key === "+") turn([middle - apart / 4, middle + apart / 4]);
     else if (event.key === "-") turn([middle - apart, middle + apart]);
