@@ -137,7 +137,8 @@ with nbtools.start_run("far"):
 
 
 def test_what_is_live_when_the_kernel_dies_leaves_its_picture(lab):
-    lab.open("alive.ipynb", "import nbtools\nview = nbtools.ui.compare('digits')")
+    code = "import nbtools\nnbtools.init('alive')\nwith nbtools.start_run('one'):\n    pass\n"
+    lab.open("alive.ipynb", f"{code}view = nbtools.ui.compare('alive')")
     lab.run_all()
     page = lab.page
     page.wait_for_selector(".nbl-live")
@@ -145,10 +146,10 @@ def test_what_is_live_when_the_kernel_dies_leaves_its_picture(lab):
     lab.saved("alive.ipynb")
     lab.shutdown()
     lab.reopen("alive.ipynb")
-    page.wait_for_selector(".jp-RenderedHTML >> text=1 runs of experiment digits")
+    page.wait_for_selector(".jp-RenderedHTML >> text=1 runs of experiment alive")
     assert not page.is_visible("text=Error displaying widget")
     exported(lab, "alive.ipynb")
-    assert "1 runs of experiment digits" in (lab.folder / "alive.html").read_text()
+    assert "1 runs of experiment alive" in (lab.folder / "alive.html").read_text()
     assert lab.errors == []
 
 
