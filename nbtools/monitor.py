@@ -47,13 +47,15 @@ class Monitor:
         self._only = [jobs.get(name).name for name in names]
         self._seen: dict[str, Sight] = {}
 
-    def look(self) -> list[Sight]:
+    def look(self, earlier: int = 0) -> list[Sight]:
         """The jobs at work, the oldest first, and behind them those that have ended lately, or
-        were named, the newest first.
+        were named, the newest first; and the `earlier` newest of all that have ended.
         """
-        now = self._jobs.clock()
-        found = []
-        for name in self._only or self._names():
+        now, found = self._jobs.clock(), []
+        select = self._jobs.store.select
+        old = select(Execution, JOB, states=_ENDS, limit=earlier) if earlier else []
+        besides = {execution.name for execution in old}
+        for name in self._only or dict.fromkeys([*self._names(), *besides]):
             before = self._seen.get(name)
             if before and before.job.state.final:
                 found.append(before)
@@ -65,7 +67,10 @@ class Monitor:
             text = seen.text if seen and seen.text else before.text if before else ""
             found.append(Sight(job=job, text=text, seconds=job.seconds(now)))
         if not self._only:
-            found = [s for s in found if not s.job.end_time or now - s.job.end_time < LATELY]
+            found = [
+                s for s in found
+                if s.job.name in besides or not s.job.end_time or now - s.job.end_time < LATELY
+            ]  # fmt: skip
         self._seen = {sight.job.name: sight for sight in found}
         working = [s for s in found if not s.job.state.final]
         ended = [s for s in found if s.job.state.final]

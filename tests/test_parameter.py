@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbtools.errors import RequestError
@@ -312,6 +312,7 @@ TYPES = [
 ]  # fmt: skip
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # deep values, on a machine at work
 @given(ODD, st.sampled_from(TYPES))
 def test_whatever_is_given_fits_or_is_refused_in_one_line(value, type_):
     try:

@@ -84,7 +84,8 @@ def check(machine: Machine) -> None:
     if len(who) != 1:
         raise RequestError(
             "who shall the notebook be on Vertex AI: --service-account EMAIL, or, with "
-            "--runtime-template, --execution-user EMAIL; one of the two"
+            "--runtime-template, --execution-user EMAIL; one of the two, there or in "
+            "[tool.nbtools.machine] of pyproject.toml"
         )
     if not _PERSON.fullmatch(who[0]):
         raise RequestError(f"{who[0]!r} is no e-mail address: that of an account is one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -72,12 +73,15 @@ class Definitions:
                 continue
             schedule = Schedule(
                 name=name, cron=cron, notebook=str(self.folder / name / source.name),
-                params=params, cwd=str(source.parent), executor=model.compute_type or "",
+                params=params, executor=model.compute_type or "",
+                cwd=self._cwd(source.parent, model.compute_type or ""),
                 kernel=intake.kernel_of(model.runtime_environment_name),
             )  # fmt: skip
             slip = Slip(name=model.name, tags=tuple(model.tags or ()), output_formats=formats)
             try:
-                with self.jobs.store.write():  # nobody sweeps the copy away meanwhile
+                # Nobody sweeps the copy away meanwhile; but nobody waits for another's clock.
+                elsewhere = self.schedules.delegation.takes(schedule)
+                with nullcontext() if elsewhere else self.jobs.store.write():
                     self._copy(source, name)
                     self._write(slip, self.schedules.create(schedule))
             except AlreadyExists:  # another was quicker
@@ -177,16 +181,21 @@ class Definitions:
             changes["kernel"] = intake.kernel_of(asked["runtime_environment_name"])
         if "compute_type" in asked:
             changes["executor"] = asked["compute_type"]
+            changes["cwd"] = self._cwd(old.cwd, asked["compute_type"])
         # The form gives back the name of the copy, which is no path: nothing has changed then.
         uri = asked.get("input_uri", "")
         if uri and uri != Path(old.notebook).name:
             source = intake.notebook_at(self.root, uri)
             changes["notebook"] = str(self._copy(source, old.name))
-            changes["cwd"] = str(source.parent)
+            executor = changes.get("executor", old.executor)
+            changes["cwd"] = self._cwd(source.parent, executor)
         if "parameters" in asked:
             notebook = Path(changes.get("notebook", old.notebook))
             changes["params"] = intake.params_of(notebook, asked["parameters"])
         return changes
+
+    def _cwd(self, folder: str | Path, executor: str) -> str:
+        return str(folder) if intake.takes_folder(executor, self.jobs.settings) else ""
 
     def _copy(self, source: Path, name: str) -> Path:
         to = self.folder / name / source.name

@@ -10,10 +10,11 @@ from typing import Any
 
 from jupyter_scheduler.exceptions import InputUriError
 
+from nbtools import registry
 from nbtools.errors import RequestError
 from nbtools.lab.slip import FORMATS
 from nbtools.notebook import Notebook
-from nbtools.settings import FOLDER
+from nbtools.settings import FOLDER, Settings
 
 #: the environment that means: whichever kernel the notebook names.
 OWN_KERNEL = "the notebook's kernel"
@@ -27,6 +28,14 @@ def notebook_at(root: Path, uri: str) -> Path:
     if not whole.is_relative_to(root) or not whole.is_file():
         raise InputUriError(uri)
     return whole
+
+
+def takes_folder(executor: str, settings: Settings) -> bool:
+    """Whether the executor of that name, or the default one, has folders of ours to work in.
+
+    Raises RequestError when there is none of that name.
+    """
+    return "cwd" not in registry.executor(executor or settings.executor).lacks
 
 
 def kernel_of(environment: str | None) -> str:

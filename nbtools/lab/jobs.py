@@ -94,6 +94,11 @@ class LabJobs:
             bool(model.package_input_folder),
             intake.formats_of(model.output_formats),
         )
+        if packaged and not intake.takes_folder(model.compute_type or "", self.jobs.settings):
+            raise RequestError(
+                "there are no folders of yours where this is executed: leave out "
+                "'Run job with input folder'"
+            )
         name = self._name(source, model.idempotency_token, now)
         folder = disposal.folder(self.jobs, name)
         request = Request(

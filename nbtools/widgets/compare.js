@@ -12,7 +12,7 @@ function render({ model, el }) {
     filter.setAttribute("aria-invalid", String(!found));
     if (found) say(`${told().runs.length} runs`);
   } }, filter, make("button", { type: "submit" }, "Filter"));
-  const table = grid([], { choose: (ids) => { ask("select", { runs: ids }); chosen(); } });
+  const table = grid([], { choose: (ids) => { ask("select", { runs: ids }, true); chosen(); } });
   const runs = () => [...table.state.chosen];
   const best = make("div", { class: "nbl-row" }), differ = make("div", {});
   const charts = make("div", { class: "nbl-charts" }), plots = new Map();
@@ -72,7 +72,7 @@ function render({ model, el }) {
   }
   async function curve(key, made) {
     const range = made.range || [-1e300, 1e300];
-    const reply = await ask("curves", { key, runs: runs(), low: range[0], high: range[1] });
+    const reply = await ask("curves", { key, runs: runs(), low: range[0], high: range[1] }, true);
     if (!reply || (made.range || [-1e300, 1e300]).join() !== range.join()) return;
     const colours = new Map(told().runs.map((run) => [run.id, run.colour]));
     const lines = reply.lines.map((about, i) => ({ label: about.label, colour: colours.get(about.id),
@@ -85,8 +85,8 @@ function render({ model, el }) {
   async function drawings() {
     if (!pick.metric) return;
     const [first, second] = await Promise.all([
-      ask("parallel", { metric: pick.metric }),
-      pick.param ? ask("scatter", { param: pick.param, metric: pick.metric }) : null,
+      ask("parallel", { metric: pick.metric }, true),
+      pick.param ? ask("scatter", { param: pick.param, metric: pick.metric }, true) : null,
     ]);
     if (first) put(across, first.svg, "These runs do not differ in any param.");
     if (second) put(spread, second.svg, "No run here has a finite number for this.");
@@ -112,7 +112,7 @@ function render({ model, el }) {
       differ.replaceChildren(make("p", {}, "Select two runs or more."));
       return;
     }
-    const reply = await ask("differences", { runs: runs() });
+    const reply = await ask("differences", { runs: runs() }, true);
     if (!reply) return;
     const rows = reply.rows.map((row) => make("tr", {}, ...row.map((v, i) =>
       make(i ? "td" : "th", { title: typeof v === "string" ? v : null }, shown(v)))));

@@ -9,19 +9,18 @@ function render({ model, el }) {
   const acts = make("div", { class: "nbl-row" }), outputs = make("div", {});
   log.hidden = true;
   detail.append(head, acts, log, outputs);
-  body.append(make("h3", {}, "Jobs"), list, detail, plans);
-  let open = "", seen = "", held = "";
+  const earlier = button("Show earlier jobs", () => ask("earlier", {}));
+  body.append(make("h3", {}, "Jobs"), list, earlier, detail, plans);
+  let open = "", seen = "", problem = "";
 
   function row(job) {
-    const line = working(job);
+    const line = working(job), key = (what) => ({ "data-act": what, "data-key": `${what} ${job.job}` });
     line.classList.toggle("on", job.job === open);
     line.append(button(job.job === open ? "Close" : "Details", () => select(job.job),
-      { "aria-expanded": String(job.job === open), "data-act": "open" }));
-    if (!ENDED.has(job.state)) {
-      line.append(button("Cancel", () => act("cancel", job, "is asked to stop"),
-        { "data-act": "cancel" }));
-    } else line.append(button("Retry", () => act("retry", job, "is executed again"),
-      { "data-act": "retry" }));
+      { "aria-expanded": String(job.job === open), ...key("open") }));
+    line.append(ENDED.has(job.state)
+      ? button("Retry", () => act("retry", job, "is executed again"), key("retry"))
+      : button("Cancel", () => act("cancel", job, "is asked to stop"), key("cancel")));
     return line;
   }
   async function act(question, job, words) {
@@ -34,31 +33,26 @@ function render({ model, el }) {
     show();
   }
   function show() {
-    const { jobs, schedules, served, problem } = model.get("told");
-    if (problem) say(problem, true);
-    const now = JSON.stringify([jobs, open]);
-    if (now !== held) {
-      held = now;
-      const active = list.contains(document.activeElement) && document.activeElement;
-      const kept = active && [active.closest("[data-job]").dataset.job, active.dataset.act];
-      list.replaceChildren(...jobs.map(row));
-      if (!jobs.length) list.append(make("p", {}, "No job is at work, and none has ended lately."));
-      const again = kept && [...list.children].find((line) => line.dataset.job === kept[0]);
-      const same = again && again.querySelector(`[data-act="${kept[1]}"]`);
-      if (same) same.focus();
-    }
-    plans.replaceChildren(...(schedules.length ? [make("h4", {}, "Schedules"),
-      served ? null : make("p", { class: "bad" }, "No service runs: `nbtools service run` executes them."),
-      ...schedules.map(plan)].filter(Boolean) : []));
+    const { jobs, more, schedules, served, problem: wrong } = model.get("told");
+    if ((wrong || "") !== problem) say(problem = wrong || "", true);
+    redraw(list, [jobs, open], () => (jobs.length ? jobs.map(row)
+      : [make("p", {}, "No job is at work, and none has ended lately.")]));
+    earlier.hidden = !more;
+    redraw(plans, [schedules, served], () => (!schedules.length ? [] : [make("h4", {}, "Schedules"),
+      ...(served ? [] : [make("p", { class: "bad" },
+        "No service runs: `nbtools service run` executes them.")]), ...schedules.map(plan)]));
     follow(jobs.find((one) => one.job === open));
   }
   function plan(one) {
     const turn = one.state === "ACTIVE" ? ["Pause", "pause"] : ["Resume", "resume"];
+    const press = (text, question, words) => button(text, async () => {
+      if (await ask(question, { schedule: one.schedule })) say(`Schedule ${one.schedule} ${words}.`);
+    }, { "data-key": `${question} ${one.schedule}` });
     return make("p", { class: "nbl-row", "data-schedule": one.schedule },
       make("span", { class: "nbl-state" }, one.state), make("code", {}, one.schedule), one.cron,
       make("small", {}, one.reason || (one.next ? `next ${one.next}` : "")),
-      one.state === "COMPLETED" ? null : button(turn[0], () => ask(turn[1], { schedule: one.schedule })),
-      button("Run now", () => ask("run_now", { schedule: one.schedule })));
+      one.state === "COMPLETED" ? null : press(...turn, `is ${turn[1]}d`),
+      press("Run now", "run_now", "is due now"));
   }
   async function follow(job) {
     detail.hidden = !job;
@@ -68,7 +62,7 @@ function render({ model, el }) {
     seen = now;
     head.textContent = job.job;
     acts.replaceChildren(button("Outputs", () => files(job.job)), button("Report", () => report(job.job)));
-    const reply = await ask("log", { job: job.job });
+    const reply = await ask("log", { job: job.job }, true);
     if (!reply || open !== job.job) return;
     const below = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
     log.hidden = false;

@@ -22,15 +22,20 @@ from nbtools.widgets.view import Reply, View, script, style
 #: characters of a log that are shown, its end; and bytes of a file that a page is given.
 TAIL: Final = 40_000
 LARGEST: Final = 50 << 20
+#: jobs that ended long ago, at each press of the button.
+EARLIER: Final = 50
 #: what colours text in a terminal.
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class JobsView(View):
-    """The monitor. It looks until its kernel ends."""
+    """The monitor. It looks as long as a page shows it."""
+
+    PATIENCE = 150.0  # pages in the background are let to speak once a minute
 
     _esm, _css = script("jobs"), style()
     ASKED: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "earlier": {},
         "log": {"job": TEXT},
         "cancel": {"job": TEXT},
         "retry": {"job": TEXT},
@@ -46,6 +51,7 @@ class JobsView(View):
         super().__init__()
         self._jobs = Jobs.open()
         self._monitor, self._schedules = Monitor(self._jobs), Schedules(self._jobs)
+        self._earlier = 0
 
     def show(self) -> JobsView:
         """Display it, and look again and again."""
@@ -54,15 +60,20 @@ class JobsView(View):
         return self
 
     def look(self) -> None:
-        """Tell the page the jobs at work, those that have ended lately, and the schedules."""
+        """Tell the page the jobs at work, those that have ended lately, or were asked for
+        besides, and the schedules.
+        """
+        sights, schedules = self._monitor.look(self._earlier), self._schedules.all()
         now = {
-            "jobs": [told(sight.record()) for sight in self._monitor.look()],
+            "jobs": [told(sight.record()) for sight in sights],
+            "more": len(sights) < sum(self._jobs.store.tally.jobs().values()),
             "schedules": [
                 {"schedule": s.name, "state": str(s.state), "cron": s.cron, "notebook": s.notebook,
                  "next": stamp(s.next_run_time) or "", "reason": s.reason}
-                for s in self._schedules.all()
+                for s in schedules
             ],
-            "served": bool(service.running(self._jobs.settings.store)),
+            "served": all(s.handle for s in schedules)  # others fire them
+            or bool(service.running(self._jobs.settings.store)),
         }  # fmt: skip
         if now != self.told:
             self.told = now
@@ -73,12 +84,17 @@ class JobsView(View):
                 for j in self.told["jobs"]]  # fmt: skip
         plans = [(s["schedule"], s["state"], s["cron"], s["next"]) for s in self.told["schedules"]]
         return still.still(
-            f"{len(jobs)} jobs at work or ended lately, {len(plans)} schedules",
+            f"{len(jobs)} jobs, {len(plans)} schedules",
             still.table(("job", "state", "cells", ""), jobs),
             still.table(("schedule", "state", "cron", "next"), plans),
         )
 
     # -- asked ------------------------------------------------------------------------
+
+    def ask_earlier(self) -> None:
+        """Tell so many more that ended long ago."""
+        self._earlier += EARLIER
+        self.refresh(still=False)
 
     def ask_log(self, job: str) -> Reply:
         """The end of what a job has printed and shown so far."""

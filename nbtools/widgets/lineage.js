@@ -21,7 +21,10 @@ function render({ model, el }) {
         for (const other of drawn.querySelectorAll(".on")) other.classList.remove("on");
         one.classList.add("on");
         detail.replaceChildren(make("pre", {}, node.said),
-          button("Look from here", () => ask("go", { name: node.name })));
+          button("Look from here", async () => {
+            const start = await ask("go", { name: node.name }) && place.querySelector(".start");
+            if (start) start.focus();
+          }));
       };
       one.addEventListener("click", open);
       one.addEventListener("keydown", (event) => {

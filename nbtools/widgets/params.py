@@ -103,8 +103,8 @@ class ParamsView(View):
         params = self._values(values)
         made = create(name.strip(), cron.strip(), self._notebook.path, params, tz=tz.strip())
         due = [stamp(when) for when in Schedules(self._jobs).next(made.name, 3)]
-        store = self._jobs.settings.store
-        return {"schedule": made.name, "due": due, "served": bool(service.running(store))}, []
+        served = made.handle or service.running(self._jobs.settings.store)  # others may fire it
+        return {"schedule": made.name, "due": due, "served": bool(served)}, []
 
     def _values(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """The parameters that the form's texts stand for. Raises RequestError."""

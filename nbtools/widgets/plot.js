@@ -156,6 +156,7 @@ function plot(name, options) {
     if (Math.abs(to - from) > 6) turn([step(Math.min(from, to)), step(Math.max(from, to))]);
     else draw();
   });
+  canvas.addEventListener("pointercancel", () => { drag = null; draw(); });
   canvas.addEventListener("dblclick", () => turn(null));
   canvas.addEventListener("keydown", (event) => {
     const [low, high] = range || reach(), apart = high - low, middle = at === null ? (low + high) / 2 : at;

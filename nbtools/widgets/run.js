@@ -33,10 +33,11 @@ function render({ model, el }) {
     state.textContent = told.state;
     state.dataset.state = told.state;
     error.textContent = told.problem || told.error || "";
-    params.replaceChildren(pairs(told.params));
-    metrics.replaceChildren(pairs(told.metrics));
-    marks.replaceChildren(...told.tags.map((one) => make("span", { class: "nbl-tag" }, one,
-      button("×", () => ask("untag", { tags: [one] }), { "aria-label": `remove tag ${one}` }))));
+    redraw(params, told.params, () => [pairs(told.params)]);
+    redraw(metrics, told.metrics, () => [pairs(told.metrics)]);
+    redraw(marks, told.tags, () => told.tags.map((one) => make("span", { class: "nbl-tag" }, one,
+      button("×", () => ask("untag", { tags: [one] }),
+        { "aria-label": `remove tag ${one}`, "data-key": one }))));
     if (document.activeElement !== note && told.notes !== kept) note.value = kept = told.notes;
     if (told.ends.join() !== asked) {
       asked = told.ends.join();
@@ -87,7 +88,7 @@ function render({ model, el }) {
     const range = made.range;
     made.fill([{ label: "", colour: made.colour, ...whole }], counted(about));
     if (!range || about.drawn === about.count) return;
-    const found = await ask("zoom", { key: about.key, low: range[0], high: range[1] });
+    const found = await ask("zoom", { key: about.key, low: range[0], high: range[1] }, true);
     if (found && made.range === range) {  // else it was turned on meanwhile
       const [steps, values] = found.buffers.map(numbers);
       made.fill([{ label: "", colour: made.colour, steps, values }], counted(found));

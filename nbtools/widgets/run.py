@@ -124,8 +124,11 @@ class RunView(View):
     def picture(self) -> Markup:
         """Its params, metrics and curves."""
         run, store = self.run, self._jobs.store
+        # Of a kernel that is killed this is the last word: it says of when.
+        going = run.state in GOING and run.update_time
+        as_of = f", as of {run.update_time:%Y-%m-%d %H:%M:%S} UTC" if going else ""
         parts: list[str] = [
-            still.paragraph(f"state {run.state}{': ' * bool(run.error)}{run.error}")
+            still.paragraph(f"state {run.state}{as_of}{': ' * bool(run.error)}{run.error}")
         ]
         if run.tags:
             parts.append(still.paragraph(f"tags {', '.join(run.tags)}"))

@@ -36,17 +36,37 @@ function frame(model, el, name) {
     const done = waiting.get(message && message.re);
     if (!done) return;
     waiting.delete(message.re);
-    say(message.error || "", true);
-    done(message.error ? null : message, buffers || []);
+    done(message, buffers || []);
   };
   model.on("msg:custom", heard);
   // Resolves to the answer and its buffers, or to null where the answer is an error, which is said.
-  const ask = (question, given) => new Promise((resolve) => {
+  // What nobody has pressed a button for is asked quietly: it leaves what was said last.
+  const ask = (question, given, quiet) => new Promise((resolve) => {
     const id = `${own}-${++last}`;
-    waiting.set(id, (message, buffers) => resolve(message && { ...message, buffers }));
+    waiting.set(id, (message, buffers) => {
+      if (message.error || !quiet) say(message.error, true);
+      resolve(message.error ? null : { ...message, buffers });
+    });
     model.send({ id, ask: question, with: given || {} });
   });
-  return { root, body, say, ask, end: () => model.off("msg:custom", heard) };
+  const here = () => model.send({ here: true });  // who looks only for a page waits for this
+  const beat = setInterval(here, 20000);
+  here();
+  return { root, body, say, ask,
+    end: () => { clearInterval(beat); model.off("msg:custom", heard); } };
+}
+
+// Draws what is in a place anew if what it says has changed, else its focus and selection stay;
+// and also then the focus stays on the button of the same `data-key`.
+function redraw(place, said, draw) {
+  const now = JSON.stringify(said);
+  if (place.said === now) return;
+  place.said = now;
+  const active = place.contains(document.activeElement) && document.activeElement.dataset.key;
+  place.replaceChildren(...draw());
+  const same = active && [...place.querySelectorAll("[data-key]")]
+    .find((one) => one.dataset.key === active);
+  if (same) same.focus();
 }
 
 // JupyterLab takes keys for itself that are pressed in an output.

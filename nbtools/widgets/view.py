@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -46,6 +48,9 @@ class View(anywidget.AnyWidget):
 
     #: question -> the kinds of its arguments; the method of that name with `ask_` answers.
     ASKED: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    #: seconds without a word from a page, which says every 20 that it is there, after which
+    #: nobody looks any more: then it is no longer followed, until a page speaks again.
+    PATIENCE: ClassVar[float] = math.inf
 
     told = traitlets.Dict().tag(sync=True)
     curves = traitlets.Dict().tag(sync=True)
@@ -56,6 +61,8 @@ class View(anywidget.AnyWidget):
         self._displays: list[Any] = []
         self._shown, self._pictured = "", 0.0
         self._lock = threading.Lock()
+        self._heard = 0.0
+        self._at_work = self._followed = False
         self.over = False  #: nothing will change any more
 
     def open(self) -> None:
@@ -105,15 +112,25 @@ class View(anywidget.AnyWidget):
 
     def follow(self) -> None:
         """Look again and again, in a thread, and when a cell has ended, until it is over."""
+        self._heard, self._followed = time.monotonic(), True
         notebook = shell()
         if notebook is not None:
+            self._at_work = True  # in the cell that shows it
+            notebook.events.register("pre_run_cell", self._before_cell)
             notebook.events.register("post_run_cell", self._after_cell)
         threading.Thread(target=self._work, name="nbtools-view", daemon=True).start()
+
+    def close(self) -> None:
+        """It is not shown any more, and nothing is looked at for it."""
+        self.over = True
+        super().close()
 
     def refresh(self, *, still: bool = True) -> None:
         """Look once more, and bring what stays up to date if that has changed."""
         with self._lock:
             self.look()
+            if "problem" in self.told:
+                self.told = {k: v for k, v in self.told.items() if k != "problem"}
             if still:
                 self._pictured = time.monotonic()
                 if (now := self.picture()) != self._shown and self._displays:
@@ -132,13 +149,32 @@ class View(anywidget.AnyWidget):
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """What a page wants to set is not heeded: it may ask."""
 
+    def _before_cell(self, *_: object) -> None:
+        self._at_work = True
+
     def _after_cell(self, *_: object) -> None:
+        # Where questions wait for the end of a cell, a page was not heard meanwhile.
+        self._heard, self._at_work = time.monotonic(), False
         if not self.over:
             self.refresh()
 
+    @property
+    def _alone(self) -> bool:
+        """Whether no page shows it: it was closed, loaded again elsewhere, or its cell redone."""
+        return not self._at_work and time.monotonic() - self._heard > self.PATIENCE
+
     def _work(self) -> None:
+        self._look_on()
+        notebook = shell()
+        if notebook is not None:
+            with suppress(ValueError):  # another thread of the same view has done so
+                notebook.events.unregister("pre_run_cell", self._before_cell)
+                notebook.events.unregister("post_run_cell", self._after_cell)
+        self._followed = False
+
+    def _look_on(self) -> None:
         pause = PACE
-        while not self.over:
+        while not (self.over or self._alone):
             time.sleep(pause)
             begin = time.thread_time()
             try:
@@ -155,6 +191,9 @@ class View(anywidget.AnyWidget):
     def _answer(self, _view: object, content: object, _buffers: object) -> None:
         """Answer a question, also with what is wrong with it."""
         found = content if isinstance(content, dict) else {}
+        self._heard = time.monotonic()
+        if math.isfinite(self.PATIENCE) and not (self._followed or self.over):
+            self.follow()  # somebody looks again
         number, question = found.get("id"), found.get("ask")
         if not isinstance(number, str) or len(number) > 40:
             return  # no page of ours: there is nobody to answer

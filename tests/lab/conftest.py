@@ -52,6 +52,7 @@ class Server:
             "--port=0", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
             f"--LabApp.user_settings_dir={self.home / 'config/lab/user-settings'}",
             f"--LabApp.workspaces_dir={self.home / 'workspaces'}", "--LabApp.news_url=None",
+            "--LabApp.expose_app_in_browser=True",
         ]  # fmt: skip
         self.log = self.home / f"{time.monotonic_ns()}.log"
         with self.log.open("w") as log:

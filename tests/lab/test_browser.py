@@ -125,6 +125,19 @@ def test_the_card_opens_the_page_of_jobs_and_a_job_is_cancelled_there(server, pa
     frame = page.frame_locator("iframe[title='Jobs of nbtools']")
     found = frame.locator("tr", has_text=id_)
     found.wait_for()
+    page.wait_for_selector(".lm-TabBar-tab.jp-mod-current >> text=Jobs")
+    # It is as light or dark as JupyterLab is, also when that is changed.
+    said = "html => getComputedStyle(html).color + getComputedStyle(html).backgroundColor"
+    colours = {
+        "Dark": "rgb(255, 255, 255)rgb(18, 18, 18)",
+        "Light": "rgb(0, 0, 0)rgb(255, 255, 255)",
+    }
+    for theme, wanted in colours.items():
+        page.evaluate(
+            "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})",
+            f"JupyterLab {theme}",
+        )
+        until(theme, lambda: frame.locator("html").evaluate(said) == wanted)  # noqa: B023
     # Another site's page has the cookies of the login, and not what is in them.
     ask = "path => fetch(path, {method: 'POST'}).then(reply => reply.status)"
     assert page.evaluate(ask, f"{server.url}/nbtools/api/jobs/{id_}/cancel") == 403

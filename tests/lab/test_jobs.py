@@ -73,7 +73,9 @@ def test_what_a_job_left_is_downloaded(server, done):
         ({"parameters": {"learning_rate": "1"}}, "learning_rate: no such parameter; did you mean"),
         ({"parameters": {"lr": "fast"}}, "lr: 'fast' does not fit float (learning rate)"),
         ({"runtime_environment_name": "python2"}, "no kernel 'python2' here, there is"),
-        ({"compute_type": "moon"}, "no executor 'moon': there is local"),
+        ({"compute_type": "moon"}, "no executor 'moon': there is local, vertex"),
+        ({"compute_type": "vertex"}, "[tool.nbtools]"),  # and nothing says which project
+        ({"compute_type": "vertex", "package_input_folder": True}, "'Run job with input folder'"),
         ({"output_formats": ["pdf"]}, "no output format 'pdf': there is ipynb, html"),
         ({"input_uri": "../typed.ipynb"}, "Input path '../typed.ipynb' does not exist."),
         ({"runtime_environment_parameters": {"gpu": 1}}, "environments have no parameters"),
@@ -97,6 +99,7 @@ def test_environments_are_kernels_and_the_notebooks_own_comes_first(server):
     assert "python3" in [e["name"] for e in found]
     assert all(e["label"] == e["name"] for e in found)  # the form sends the label as the name
     assert found[0]["compute_types"] == ["local", "vertex"]
+    assert found[0]["default_compute_type"] == "local"
     server.write("own.ipynb", "1 + 1")
     job = server.ended(server.create("own.ipynb", runtime_environment_name=found[0]["name"]))
     assert (job["status"], job["runtime_environment_name"]) == ("COMPLETED", "python3")

@@ -1,6 +1,8 @@
 """A training notebook in a real JupyterLab: its run as it grows, and what stays of it."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -135,7 +137,8 @@ with nbtools.start_run("far"):
 
 
 def test_what_is_live_when_the_kernel_dies_leaves_its_picture(lab):
-    lab.open("alive.ipynb", "import nbtools\nview = nbtools.ui.compare('digits')")
+    code = "import nbtools\nnbtools.init('alive')\nwith nbtools.start_run('one'):\n    pass\n"
+    lab.open("alive.ipynb", f"{code}view = nbtools.ui.compare('alive')")
     lab.run_all()
     page = lab.page
     page.wait_for_selector(".nbl-live")
@@ -143,8 +146,49 @@ def test_what_is_live_when_the_kernel_dies_leaves_its_picture(lab):
     lab.saved("alive.ipynb")
     lab.shutdown()
     lab.reopen("alive.ipynb")
-    page.wait_for_selector(".jp-RenderedHTML >> text=1 runs of experiment digits")
+    page.wait_for_selector(".jp-RenderedHTML >> text=1 runs of experiment alive")
     assert not page.is_visible("text=Error displaying widget")
     exported(lab, "alive.ipynb")
-    assert "1 runs of experiment digits" in (lab.folder / "alive.html").read_text()
+    assert "1 runs of experiment alive" in (lab.folder / "alive.html").read_text()
     assert lab.errors == []
+
+
+def test_a_killed_kernel_leaves_the_last_picture_in_the_saved_notebook(lab):
+    code = f"""import os, time, nbtools
+nbtools.init("killed")
+nbtools.start_run("short", notes={EVIL!r})
+nbtools.ui.run()
+print(f"pid {{os.getpid()}}.", flush=True)
+for step in range(10**9):
+    nbtools.log_time_series_metrics({{"loss": 1 / (step + 1)}}, step)
+    time.sleep(0.001)"""
+    lab.open("killed.ipynb", code)
+    lab.run_all(wait=False)
+    page = lab.page
+    said = page.locator(".jp-OutputArea-output", has_text="pid ")
+    said.wait_for()
+    page.wait_for_function(  # there, and hidden, while the cell is at work
+        "/loss: \\d\\d+ points/.test(document.querySelector('.nbl-still')?.textContent)"
+    )
+    os.kill(int(re.search(r"pid (\d+)\.", said.inner_text())[1]), signal.SIGKILL)
+    page.wait_for_selector("text=Kernel Restarting")
+    page.click(".jp-Dialog button >> text=Ok")
+    saved = lab.saved("killed.ipynb")
+    stays = "".join(o.get("data", {}).get("text/html", "") for o in saved.cells[0].outputs)
+    assert int(re.search(r"loss: (\d+) points", stays)[1]) > 9
+    assert "state RUNNING, as of 20" in stays
+
+    # Nobody here has signed it: it is not trusted, and shows its picture all the same.
+    text = (lab.folder / "killed.ipynb").read_text()
+    (lab.folder / "foreign.ipynb").write_text(text.replace("print(f", "print( f"))
+    lab.shutdown()
+    lab.reopen("foreign.ipynb")
+    picture = page.wait_for_selector("img[alt^=loss]")
+    page.wait_for_function("image => image.naturalWidth > 0", arg=picture)
+    assert "state RUNNING, as of 20" in page.inner_text(".jp-Notebook")
+    assert EVIL in page.inner_text(".jp-Notebook")
+    assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
+    assert page.evaluate("window.hacked") == 0
+    # JupyterLab's own, about a kernel that did not answer any more.
+    assert [e for e in lab.errors if "Canceled future" not in e] == []
+    lab.errors.clear()

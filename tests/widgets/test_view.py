@@ -1,6 +1,7 @@
 """What a view does with what a page sends, and what it leaves; without a browser."""
 
 import math
+import threading
 
 import pytest
 
@@ -10,6 +11,7 @@ from nbtools.journal import Series
 from nbtools.widgets import still
 from nbtools.widgets.question import FIELDS, FLAG, NUMBER, TEXT, TEXTS, checked
 from nbtools.widgets.telling import curve, told
+from tests.widgets.lab import until
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -121,6 +123,33 @@ def test_a_spike_and_a_gap_are_never_lost():
     assert found.about == {"count": 100_000, "drawn": len(found.drawn), "gaps": 1}
     near = curve(series, 1_000, 54_300, 54_340)
     assert near.about == {"count": 41, "drawn": 41, "gaps": 0}
+
+
+def test_nobody_looks_for_a_monitor_that_no_page_shows(store_folder, monkeypatch):
+    before = set(threading.enumerate())
+
+    def looking():
+        return set(threading.enumerate()) - before
+
+    view = nbtools.ui.jobs()
+    assert len(looking()) == 1
+    monkeypatch.setattr(type(view), "PATIENCE", -1.0)  # no page has spoken for so long
+    until("it has given up", lambda: not looking())
+    monkeypatch.setattr(type(view), "PATIENCE", 600.0)
+    view._answer(view, {"here": True}, [])
+    view._answer(view, {"here": True}, [])
+    assert len(looking()) == 1
+    view.close()
+    until("it has ended", lambda: not looking())
+    view._answer(view, {"here": True}, [])
+    assert not looking()
+
+
+def test_what_was_wrong_is_said_until_it_is_mended(run):
+    view = nbtools.ui.run("one")
+    view.told = {**view.told, "problem": "the disk is full"}
+    view.refresh()
+    assert "problem" not in view.told
 
 
 def test_what_json_cannot_hold_is_told_as_text():

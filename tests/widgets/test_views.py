@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 RUNS = f"""import nbtools
-nbtools.init("digits")
+nbtools.init("shapes")
 for name, lr, acc in (("slow", 0.001, 0.5), ("quick", 0.1, 0.9), ("odd", {EVIL!r}, 0.7)):
     with nbtools.start_run(name, tags=["t" + name]):
         nbtools.log_params({{"lr": lr, "width": 8, "w" + {EVIL!r}: lr}})
@@ -22,7 +23,9 @@ for name, lr, acc in (("slow", 0.001, 0.5), ("quick", 0.1, 0.9), ("odd", {EVIL!r
 
 
 def python(lab, code):
-    done = subprocess.run([sys.executable, "-c", code], env=lab.env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=lab.env, cwd=lab.folder, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -41,7 +44,7 @@ def test_runs_are_sorted_filtered_chosen_and_drawn(lab):
     python(lab, RUNS)
     lab.open(
         "compare.ipynb",
-        "import nbtools\nview = nbtools.ui.compare('digits')",
+        "import nbtools\nview = nbtools.ui.compare('shapes')",
         "print('chosen', sorted(view.selected['run_name']), view.selected['metric.acc'].max())",
     )
     page = lab.page
@@ -85,7 +88,7 @@ def test_runs_are_sorted_filtered_chosen_and_drawn(lab):
 def test_a_form_refuses_what_is_wrong_then_runs_and_schedules(lab):
     notebook(
         lab,
-        "train.ipynb",
+        "formed.ipynb",
         "from types import SimpleNamespace as Field\nfrom typing import Annotated, Literal\n"
         "lr: Annotated[float, Field(gt=0, le=1)] = 0.1  # learning <b>rate</b>\n"
         "kind: Literal['adam', 'sgd'] = 'adam'\n"
@@ -94,7 +97,7 @@ def test_a_form_refuses_what_is_wrong_then_runs_and_schedules(lab):
         "import nbtools",
         f"print({EVIL!r}); nbtools.log_metrics({{'out': f'{{kind}} {{fast}} {{note}}'}})",
     )
-    lab.open("form.ipynb", "import nbtools\nnbtools.ui.params('train.ipynb')\nnbtools.ui.jobs()")
+    lab.open("form.ipynb", "import nbtools\nnbtools.ui.params('formed.ipynb')\nnbtools.ui.jobs()")
     page = lab.page
     lab.run_all()
     page.wait_for_selector(".nbl form [name=lr]")
@@ -103,20 +106,19 @@ def test_a_form_refuses_what_is_wrong_then_runs_and_schedules(lab):
     page.wait_for_selector("[name=lr][aria-invalid=true]")
     page.click(".nbl form >> text=/^Run$/")
     page.wait_for_selector(".nbl-field .bad >> text=lr: 3 does not fit")
-    assert page.locator("[data-job]").count() == 0
+    assert page.locator("[data-job^=formed]").count() == 0
 
     page.fill("[name=lr]", "0.5")
     page.select_option("[name=kind]", "sgd")
     page.check("[name=fast]")
     page.click(".nbl form >> text=/^Run$/")
-    page.wait_for_selector("[data-state=SUCCEEDED]")
-    monitor = page.locator(".nbl-jobs")
-    monitor.locator("[data-act=open]").click()
+    page.wait_for_selector("[data-job^=formed] [data-state=SUCCEEDED]")
+    page.locator(".nbl-jobs [data-job^=formed] [data-act=open]").click()
     page.wait_for_selector(f"pre >> text={EVIL[:10]}")
     page.click("text=/^Outputs$/")
     page.wait_for_selector("dd >> text=sgd True <i>plain</i>")
     with page.expect_download() as download:
-        page.click("text=Save train.ipynb")
+        page.click("text=Save formed.ipynb")
     saved = nbformat.read(download.value.path(), as_version=4)
     assert EVIL in str(saved.cells[-1].outputs)
     page.click("text=/^Report$/")
@@ -155,8 +157,55 @@ def test_a_job_at_work_is_cancelled_from_the_monitor(lab):
     assert lab.errors == []
 
 
+def test_a_job_of_old_is_retried_and_a_schedule_is_run_now(lab):
+    notebook(lab, "old.ipynb", "n: int = 1", "print('done')")
+    python(
+        lab,
+        """from dataclasses import replace
+from datetime import timedelta
+import nbtools
+from nbtools.jobs import Jobs
+from nbtools.nouns import Execution, stamp
+from nbtools.schedules import create
+job, jobs = nbtools.run("old.ipynb"), Jobs.open()
+ended = {"end_time": stamp(job.end_time - timedelta(hours=1))}
+jobs.store.amend(Execution, job.name, lambda e: replace(e, metadata={**e.metadata, **ended}),
+                 jobs.clock())
+create("often", "0 0 29 2 *", "old.ipynb")""",
+    )
+    lab.open("retry.ipynb", "import nbtools\nnbtools.ui.jobs()")
+    page = lab.page
+    lab.run_all()
+    old = page.locator(".nbl-jobs [data-job^=old]")
+    page.wait_for_selector("[data-schedule=often]")
+    assert old.count() == 0
+    page.focus("text=Show earlier jobs")
+    page.keyboard.press("Enter")
+    old.locator("[data-act=retry]").press("Enter")
+    page.wait_for_selector(".nbl-status >> text=is executed again")
+    page.wait_for_function(
+        "document.querySelectorAll('[data-job^=old] [data-state=SUCCEEDED]').length === 2"
+    )
+    page.wait_for_selector("text=No service runs")
+    page.click("[data-schedule=often] >> text=Run now")
+    page.wait_for_selector(".nbl-status >> text=Schedule often is due now.")
+    service = subprocess.Popen(
+        [Path(sys.executable).with_name("nbtools"), "service", "run"], env=lab.env, cwd=lab.folder,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        page.wait_for_selector("[data-job^=often] [data-state=SUCCEEDED]")
+        assert not page.is_visible("text=No service runs")
+        service.terminate()
+        service.wait(20)
+    finally:
+        service.kill()
+        service.wait()
+    assert lab.errors == []
+
+
 def test_lineage_is_walked_and_values_are_logged_by_hand(lab):
-    python(lab, RUNS.replace('"digits"', '"walk"'))
+    python(lab, RUNS.replace('"shapes"', '"walk"'))
     lab.open(
         "walk.ipynb",
         "import nbtools\nnbtools.init('hand')\nrun = nbtools.start_run('byhand')\n"

@@ -80,6 +80,17 @@ async function look() {
   }
 }
 
+// In JupyterLab the page is as light or dark as JupyterLab is, else as the system is.
+function themed() {
+  const light = window.frameElement && window.parent.document.body.dataset.jpThemeLight;
+  if (light) document.documentElement.style.colorScheme = light === "true" ? "light" : "dark";
+}
+themed();
+if (window.frameElement) {  // null too where another site's page has us: it may not
+  new MutationObserver(themed).observe(window.parent.document.body,
+    { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+}
+
 (async function follow() {
   for (;;) {
     if (!document.hidden) await look();

@@ -48,6 +48,7 @@
         execute: () => {
           if (!widget || widget.isDisposed) widget = open(app);
           app.shell.activateById(widget.id);
+          widget.node.focus(); // what has the focus is what JupyterLab's menus speak of
         },
       });
       if (launcher) launcher.add({ command: COMMAND, category: "Other", rank: 0 });
