@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from nbtools.errors import NotFound
-from nbtools.nouns import EXPERIMENT, RUN, Context, Execution, Job
+from nbtools.nouns import EXPERIMENT, RUN, Artifact, Context, Execution, Job
 from nbtools.rows import Record
 from nbtools.store import Store
 from nbtools.vertex.boards import Board
@@ -130,6 +130,9 @@ class Inbound:
             pass  # everybody's: each says of it what he likes
         elif (mine in known.known or self._force) and not _job(old):
             new = here(replace(there, **said), old)
+            same = old.metadata.get("sha256") == there.metadata.get("sha256")
+            if isinstance(new, Artifact) and ours.uri == there.uri and same:
+                new = replace(new, uri=old.uri)  # the file that is here
             self._store.amend(kind, there.name, lambda was: replace(new, etag=was.etag), self._now)
             self._ledger.met(collection, there.name, mark)
             self.pulled.changed += 1

@@ -1,9 +1,11 @@
 """What stands for Vertex AI: an emulator of a store of its own; and the faulty way there."""
 
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 from nbtools.emulator import catalog, handlers, rest
 from nbtools.nouns import RUN, Artifact, Context, Execution, utc_now
@@ -17,13 +19,14 @@ _known = []
 
 
 class Remote:
-    """A server on a real socket, over a store in memory."""
+    """A server on a real socket, over a store of its own."""
 
     def __init__(self):
         if not _known:
             _known.append(catalog.load())
         self.calls = Counter()
-        self.store = Store(None)
+        self._folder = tempfile.TemporaryDirectory(prefix="nbt-")
+        self.store = Store(Path(self._folder.name))
         service = handlers.Service(_known[0], self.store, utc_now)
 
         def answer(method, request):
@@ -45,6 +48,7 @@ class Remote:
         self.http.shutdown()
         self.http.server_close()
         self.store.close()
+        self._folder.cleanup()
 
     def amend(self, kind, name, change):
         """As somebody else would."""
