@@ -128,7 +128,7 @@ class Inbound:
             pass  # only we have changed it: a push sends that
         elif isinstance(there, Context) and there.schema_title == EXPERIMENT:
             pass  # everybody's: each says of it what he likes
-        elif (mine in known.known or self._force) and not _job(old):
+        elif (mine == known.base or self._force) and not _job(old):
             new = here(replace(there, **said), old)
             same = old.metadata.get("sha256") == there.metadata.get("sha256")
             if isinstance(new, Artifact) and ours.uri == there.uri and same:

@@ -33,7 +33,6 @@ class Records:
         known, mark = self._ledger.base(collection, new.name), fingerprint(new)
         if known.base == mark and not known.sent and not self._force:
             return False
-        self._ledger.about_to(collection, new.name, mark)
         fresh = not known.known
         for _ in range(_RACES):
             there = None if fresh else self._service.find(kind, new.name)
@@ -41,9 +40,11 @@ class Records:
             try:
                 if there is None:
                     self._need_never_there(new, known)
+                    self._ledger.about_to(collection, new.name, mark)
                     self._service.create(new)
                 elif fingerprint(there.record) != mark:
                     self._need_ours(new, there.record, known)
+                    self._ledger.about_to(collection, new.name, mark)
                     self._service.update(new, there.etag)
             except Conflict:
                 raise
