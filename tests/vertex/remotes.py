@@ -111,7 +111,13 @@ class Faults:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
+        self._server.shutdown(socket.SHUT_RDWR)  # who waits for a connection is told
         self._server.close()
+
+    def cut(self):
+        """From now on there is no way."""
+        self.fault, self.at = "drop before", 0
+        self.close()
 
     def _accept(self):
         while True:
@@ -128,7 +134,7 @@ class Faults:
             while request := _message(connection):
                 with self._lock:
                     self.count += 1
-                    fault = self.fault if self.count == self.at else ""
+                    fault = self.fault if self.at in (0, self.count) else ""
                 if fault == "drop before":
                     return
                 if fault in ("429", "503"):
