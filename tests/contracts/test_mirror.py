@@ -68,11 +68,13 @@ class Session:
     """A process that logs to a run: its journal, and its mirrors at work."""
 
     def __init__(
-        self, store, name, options=None, *, run="one", params=None, resume=False,
+        self, store, name, options=None, *, run="one", params=None, resume=False, job="",
         at_exit=lambda: None,
     ):  # fmt: skip
         self.store = Store(Path(store))
-        self.context = open_run(self.store, "digits", run, utc_now(), params=params, resume=resume)
+        self.context = open_run(
+            self.store, "digits", run, utc_now(), params=params, resume=resume, job=job
+        )
         self.run = find_run(self.store, utc_now(), run, "digits")
         self.folder = run_folder(self.store.folder, self.run)
         self.journal = Journal(self.store.journals, self.context.name)
@@ -746,7 +748,7 @@ def test_a_run_at_work_is_not_sent_from_the_store(store_folder, tmp_path, call):
 def test_a_mirror_hears_how_the_job_ended_when_the_job_has(store_folder, tmp_path, call, state):
     """None: the run is deleted before."""
     path = tmp_path / "remote.json"
-    session = Session(store_folder, f"{HERE}:HopefulMirror", {"path": str(path)})
+    session = Session(store_folder, f"{HERE}:HopefulMirror", {"path": str(path)}, job="j")
     session.points({"loss": 1.0}, 1)
     session.journal.close()
     session.mirroring.end("")
