@@ -89,11 +89,12 @@ def differing(one: Record, other: Record) -> str:
     return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
 
 
-def here(there: Record, before: Record | None = None) -> Record:
+def here(read: Record, before: Record | None = None) -> Record:
     """What was read there as a record of ours; what it was `before` keeps its whole numbers."""
     known = before.metadata if before else {}
-    if isinstance(there, Artifact) and (before is None or before.schema_title != _MODEL):
-        there = _file(there)
+    there: Any = read
+    if isinstance(read, Artifact) and (before is None or before.schema_title != _MODEL):
+        there = _file(read)
     meta = {k: _kept(v, known.get(k)) for k, v in there.metadata.items()}
     for key in ("_params", "_metrics"):
         if isinstance(values := meta.get(key), dict):
@@ -106,7 +107,7 @@ def here(there: Record, before: Record | None = None) -> Record:
             meta[key] = known[key]
     if "_experiment" in known:
         meta["_experiment"] = known["_experiment"]
-    new = replace(there, metadata=meta)
+    new: Record = replace(there, metadata=meta)
     if before is None:
         return new
     fixed = ("name", "create_time", "update_time", "etag", "schema_version")

@@ -120,7 +120,8 @@ class Inbound:
             self._ledger.met(collection, there.name, mark)
             self.pulled.new += 1
             return True
-        ours, known = form(old, self._staging), self._ledger.base(collection, there.name)
+        ours: Any = form(old, self._staging)
+        known = self._ledger.base(collection, there.name)
         mine = fingerprint(ours)
         if mine == mark:
             self._ledger.met(collection, there.name, mark)
@@ -131,7 +132,7 @@ class Inbound:
         elif (mine == known.base or self._force) and not _job(old):
             new = here(replace(there, **said), old)
             same = old.metadata.get("sha256") == there.metadata.get("sha256")
-            if isinstance(new, Artifact) and ours.uri == there.uri and same:
+            if isinstance(there, Artifact) and ours.uri == there.uri and same:
                 new = replace(new, uri=old.uri)  # the file that is here
             self._store.amend(kind, there.name, lambda was: replace(new, etag=was.etag), self._now)
             self._ledger.met(collection, there.name, mark)
