@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nbtools.errors import AlreadyExists, RequestError, StateError
+from nbtools.errors import Aborted, AlreadyExists, RequestError, StateError
 from nbtools.rows import Record
 from nbtools.vertex.form import differing, fingerprint
 from nbtools.vertex.ledger import Base, Ledger
@@ -48,7 +48,7 @@ class Records:
                     self._service.update(new, there.etag)
             except Conflict:
                 raise
-            except AlreadyExists:
+            except (AlreadyExists, Aborted):
                 continue  # made by us, whose answer was lost, or by others
             except RequestError:
                 now = self._service.find(kind, new.name)
