@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from nbtools.errors import (
+    Aborted,
     AlreadyExists,
     NbtoolsError,
     NotFound,
@@ -112,8 +113,8 @@ class Endpoint:
 
 @contextmanager
 def told(where: str) -> Iterator[None]:
-    """Raise what Google's clients raise in here as ours: NotFound, AlreadyExists, StateError,
-    Unavailable, RequestError. `where` is whom they talk to.
+    """Raise what Google's clients raise in here as ours: NotFound, AlreadyExists, Aborted,
+    StateError, Unavailable, RequestError. `where` is whom they talk to.
     """
     from google.api_core import exceptions
     from google.auth import exceptions as auth
@@ -140,10 +141,13 @@ def _ours(error: Any, where: str) -> NbtoolsError:
     for detail in getattr(error, "errors", ()) or ():
         if isinstance(detail, dict):  # REST maps several words to one class
             word = detail.get("status", word)
+    if hasattr(error.response, "json"):  # of REST, which has Google's own word in its body
+        with suppress(ValueError, KeyError, TypeError):
+            word = error.response.json()["error"]["status"]
     if error.code == 404:
         return NotFound(said)
-    if error.code == 409 and word != "ABORTED":
-        return AlreadyExists(said)
+    if error.code == 409:
+        return Aborted(said) if word == "ABORTED" else AlreadyExists(said)
     if word == "FAILED_PRECONDITION":
         return StateError(said)
     if error.code in (408, 429, 500, 502, 503, 504):

@@ -28,6 +28,10 @@ class StateError(RequestError):
     """The record is in a state that does not allow this; Vertex AI's FAILED_PRECONDITION."""
 
 
+class Aborted(StateError):
+    """Somebody else was faster: what was to be changed is no longer what was read."""
+
+
 class MissingDependency(RequestError):
     """An optional package is not installed; the message holds the pip line."""
 

@@ -7,6 +7,7 @@ for sent in push_runs(store, service, Way(staging="gs://bucket"), ["digits-one"]
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -141,11 +142,17 @@ def fetch(store: Store, artifacts: Mapping[str, Sequence[str]], to: Path) -> Ite
             target = to / run / (artifact.uri.rstrip("/").rpartition("/")[2] or name)
             if target.is_file() and digest(target) == artifact.metadata.get("sha256"):
                 continue
+            if target.is_dir():  # a model of TensorFlow's is a folder, put there whole
+                continue
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f".{target.name[:100]}.part")
             fs, path = remote(artifact.uri)
             try:
-                fs.get_file(path, str(part))
+                if fs.isdir(path):
+                    shutil.rmtree(part, ignore_errors=True)  # of one that was interrupted
+                    fs.get(path, str(part), recursive=True)
+                else:
+                    fs.get_file(path, str(part))
             except Exception as error:  # noqa: BLE001 - whatever the library of that remote raises
                 raise RequestError(f"cannot fetch {artifact.uri}: {reason(error)}") from None
             part.replace(target)

@@ -58,15 +58,20 @@ def figure(given: Any, path: Path) -> Path:
 
 
 def model(given: Any, path: Path) -> Path:
-    """Write a model: a torch module's or state dict's values with torch.save, anything else
-    pickled. Raises RequestError for what cannot be.
+    """Write a model: a torch module's values with torch.save, one of xgboost as it does that
+    itself, anything else pickled. Raises RequestError for what cannot be.
     """
     import pickle
 
-    torch: Any = sys.modules.get("torch")
-    if torch and isinstance(given, torch.nn.Module):
+    library = _library(given)
+    if library == "torch":
         path = _ending(path, ".pt")
-        torch.save(given.state_dict(), path)
+        sys.modules[library].save(given.state_dict(), path)
+        return path
+    if library == "xgboost":
+        if path.suffix != ".bst":  # by the ending it chooses a format
+            path = path.with_name(f"{path.name}.bst")
+        given.save_model(path)
         return path
     path = _ending(path, ".pkl")
     try:
@@ -74,6 +79,32 @@ def model(given: Any, path: Path) -> Path:
     except Exception as error:  # noqa: BLE001 - pickling raises whatever the object's own methods do
         raise RequestError(f"{type(given).__name__} cannot be pickled: {error}") from None
     return path
+
+
+def framework(given: Any) -> dict[str, str]:
+    """What a model was made with, by the names that Vertex AI's `google.ExperimentModel` has for
+    it; nothing for what is of no library that is known here.
+    """
+    if not (library := _library(given)):
+        return {}
+    return {
+        "frameworkName": library,
+        "frameworkVersion": str(sys.modules[library].__version__),
+        "modelClass": f"{type(given).__module__}.{type(given).__qualname__}",
+    }
+
+
+def _library(given: Any) -> str:
+    """Of which a model is: what has made it is imported."""
+    torch: Any = sys.modules.get("torch")
+    if torch and isinstance(given, torch.nn.Module):
+        return "torch"
+    xgboost: Any = sys.modules.get("xgboost")
+    if xgboost and isinstance(given, xgboost.Booster | xgboost.XGBModel):
+        return "xgboost"
+    base: Any = sys.modules.get("sklearn.base")
+    own = type(given).__module__.startswith("sklearn.")  # other libraries derive from it
+    return "sklearn" if own and isinstance(given, base.BaseEstimator) else ""
 
 
 def _ending(path: Path, suffix: str) -> Path:

@@ -103,8 +103,12 @@ class Mirror(Protocol):
     def flush(self) -> bool:
         """Send what was told. True when all of it is safe there and need not be told again."""
 
-    def end(self, state: str) -> None:
-        """The run has ended: COMPLETE, FAILED, CANCELLED; "" when another says how."""
+    def end(self, state: str) -> str | None:
+        """The run has ended: COMPLETE, FAILED, CANCELLED; "" when its job is still to say how.
+
+        Then it returns as what the run is shown there until that is known, if it is shown as
+        anything; another mirror is told, unless it comes to that.
+        """
 
     def close(self) -> None:
         """Let go; after `end`, all that was told is safe when this returns."""

@@ -52,13 +52,21 @@ class Feeder:
             self.spool.save()
 
     def finish(self, state: str) -> None:
-        """Tell the rest and how the run ended, and forget the spool: all is safe."""
+        """Tell the rest and how the run ended, and forget the spool: all is safe. Where its job
+        is still to say how, it is kept for that.
+        """
         self.feed()
         mirror = self._begun()
-        mirror.end(self._state or state)
+        state = self._state or state
+        shown = mirror.end(state) or ""
         mirror.close()
         self._mirror = None
-        self.spool.remove()
+        self.spool.shown = "" if state else shown
+        if self.spool.shown:
+            self.spool.save()
+            self.spool.unlock()
+        else:
+            self.spool.remove()
 
     def drop(self) -> None:
         """Let go of the mirror. What was not safe is told again, to the next one."""

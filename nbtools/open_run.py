@@ -236,6 +236,11 @@ class OpenRun(ExperimentRun):
         A file that lies elsewhere than in this run's folder (`output_path`) is copied
         there first. Raises RequestError when there is no such file.
         """
+        return self._keep(path, name, schema_title, {})
+
+    def _keep(
+        self, path: str | Path, name: str, schema_title: str, metadata: Mapping[str, Any]
+    ) -> Artifact:
         path = place(path)
         if not path.is_file():
             raise RequestError(f"no file {path} to keep as an artifact")
@@ -243,16 +248,17 @@ class OpenRun(ExperimentRun):
             path = Path(shutil.copy2(path, self.output_path(path.name)))
         name = own().masking.text(name or path.name)
         artifact = lineage.of_file(artifact_name(self._context, name), path, schema_title, name)
-        return self._left(artifact)
+        return self._left(replace(artifact, metadata={**artifact.metadata, **metadata}))
 
     def log_model(self, model: Any, name: str = "") -> Artifact:
         """Keep a model (`system.Model`): a file, or an object that torch, scikit-learn or
-        another library has made. Raises RequestError for what cannot be written.
+        another library has made, with what it was made with. Raises RequestError for what
+        cannot be written.
         """
         if isinstance(model, str | Path):
             return self.log_artifact(model, name, MODEL)
         path = keepsake.model(model, self.output_path(name or "model"))
-        return self.log_artifact(path, name or path.name, MODEL)
+        return self._keep(path, name or path.name, MODEL, keepsake.framework(model))
 
     def log_table(self, name: str, table: Any) -> Artifact:
         """Keep a table as CSV: a DataFrame, a list of dicts, or a dict of lists."""

@@ -5,21 +5,27 @@ Killed halfway it goes on there; done twice it is done once: mirrors keep to tha
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from nbtools import registry
+from nbtools import farewell, registry
 from nbtools.errors import NotFound, StateError
+from nbtools.jobs import Jobs
 from nbtools.mirror import Mirror, MirroredRun, reason
 from nbtools.mirroring import Feeder
 from nbtools.nouns import Artifact, Context, Run
+from nbtools.registry import own_process
 from nbtools.runs import run_folder
+from nbtools.secrets import own
 from nbtools.shipment import Shipment, shipments
 from nbtools.spool import Spool, spools
 from nbtools.states import ExecutionState
 from nbtools.store import Store
+
+AT_WORK = "its job is still at work"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,13 @@ def push(store: Store, mirror: str = "") -> Iterator[Sent]:
             yield _ship(shipment)
 
 
+def push_job(jobs: Jobs, name: str) -> Iterator[Sent]:
+    """Send what is kept of the run of a job, once that has ended. Raises NotFound."""
+    jobs.get(name)  # who looks writes down how it ended
+    for spool in farewell.of_job(jobs.settings.store, name):
+        yield _send(jobs.store, spool)
+
+
 def waiting(store: Store) -> Iterator[Sent]:
     """What is kept for mirrors, and for URIs; nothing is sent."""
     if store.folder is None:
@@ -55,6 +68,8 @@ def waiting(store: Store) -> Iterator[Sent]:
         count = spool.path.stat().st_size - spool.position if spool.path.exists() else 0
         what = "is being sent, the run is at work" if spool.written_to() else "is left"
         left = f"{count:,} bytes of its journal: {what}"
+        if spool.shown:
+            left = f"how its job ends: the run is shown as {spool.shown}"
         yield Sent(mirror=spool.mirror, what=_name(spool.run), left=left)
     for shipment in shipments(store.folder):
         if count := len(list(shipment.waiting())):
@@ -110,12 +125,18 @@ def _send(store: Store, spool: Spool) -> Sent:
     try:
         if not spool.current():
             return Sent(mirror=spool.mirror, what=name)
+        state = _state(store, spool.run.id)
         if spool.written_to():
             feeder.feed()
             feeder.drop()
             left = "the run is still at work"
+        elif spool.shown and state in (None, spool.shown):
+            spool.remove()
+        elif spool.shown and not state:
+            left = AT_WORK
         else:
-            feeder.finish(_state(store, spool.run.id))
+            feeder.finish(state or "")
+            left = AT_WORK if spool.shown else ""
     except Exception as error:  # noqa: BLE001 - one mirror's failure must not keep the others waiting
         left = reason(error)
         with suppress(Exception):  # it has failed already, which is reported
@@ -141,12 +162,21 @@ def _ship(shipment: Shipment) -> Sent:
     return Sent(mirror=shipment.uri, what=what, count=count)
 
 
-def _state(store: Store, run: str) -> str:
-    """How a run ended; "" when its job is still to say so, or when it was deleted."""
+def _state(store: Store, run: str) -> str | None:
+    """How a run ended; "" when its job is still to say so, None when it was deleted."""
     context = store.find(Context, run)
-    state = Run.of(context).state if context else ""
+    if context is None:
+        return None
+    state = Run.of(context).state
     return "" if state is ExecutionState.RUNNING else str(state)
 
 
 def _name(run: MirroredRun) -> str:
     return f"{run.experiment}/{run.name}"
+
+
+if __name__ == "__main__":
+    own_process()
+    for one in push_job(Jobs.open(), sys.argv[1]):
+        said = own().masking.text(f"{one.mirror}: {one.left or 'all sent'}")
+        print(said)  # noqa: T201 - to a file beside the job's

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtools import leftovers
+from nbtools import farewell, leftovers
 from nbtools.executor import Observation, Task
 from nbtools.executors.local import PROGRESS, STOP, TASK, deliver
 from nbtools.kernels import wire
@@ -203,6 +203,8 @@ def carry_out(folder: Path, lock: int, env: Mapping[str, str], sealed: Mapping[s
     os.chdir(task.cwd)
     Runner(task, lock, sealed).run()
     os.close(lock)
+    # With what a mirror in the kernel may have needed.
+    farewell.begin(task, {**environment(), **Secrets(sealed).environment()})
 
 
 if __name__ == "__main__":

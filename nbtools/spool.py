@@ -36,6 +36,7 @@ class Spool:
     options: Mapping[str, Any]  #: what the mirror is made with; JSON
     position: int = 0  #: bytes of the journal that are safe elsewhere
     source: Path | None = None  #: the journal, where it cannot have a second name
+    shown: str = ""  #: as what the run is shown there until its job has ended; "": that is told
     _lock: int = field(default=-1, repr=False)
 
     @classmethod
@@ -61,7 +62,8 @@ class Spool:
         values = json.loads(state.read_text())
         run = MirroredRun.loads(values["run"])
         path = state.with_name(state.name.removesuffix(".json"))
-        return cls(path, values["mirror"], run, values["options"], values["position"])
+        told = values["position"], None, values.get("shown", "")
+        return cls(path, values["mirror"], run, values["options"], *told)
 
     def save(self) -> None:
         """Write down how far it is; a crash leaves the old state or the new. Raises OSError."""
@@ -70,6 +72,7 @@ class Spool:
             "run": self.run.dumps(),
             "options": dict(self.options),
             "position": self.position,
+            "shown": self.shown,
         }
         write_whole(self._beside(".json"), json.dumps(values))
 
@@ -95,7 +98,8 @@ class Spool:
         """Whether it is still kept, after `lock`: another process may have sent it meanwhile."""
         there = self._beside(".json").exists()
         if there:
-            self.position = Spool.load(self._beside(".json")).position
+            now = Spool.load(self._beside(".json"))
+            self.position, self.shown = now.position, now.shown
         else:
             self._beside(".lock").unlink(missing_ok=True)
         return there

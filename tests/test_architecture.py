@@ -28,7 +28,7 @@ LAYERS = [
         "executor", "executors", "kernels", "engine",
         "client", "kernel", "screen", "progress", "transcript", "papermill_engine", "checkpoint",
         "limits", "runner", "rehearsal", "messages", "page", "importer", "importers", "eventfile",
-        "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment",
+        "protowire", "tensorproto", "mirror", "mirrors", "spool", "shipment", "farewell",
         "contents", "digests", "revision", "care", "salvage", "carving", "rebuild", "repair",
         "clock", "timetable", "tally", "leftovers", "resources", "delivery", "vertex",
     },

@@ -11,6 +11,7 @@ import click
 
 from nbtools.cli import show
 from nbtools.errors import NbtoolsError, RequestError
+from nbtools.jobs import Jobs
 from nbtools.nouns import utc_now
 from nbtools.runs import find_run, list_runs
 from nbtools.settings import Settings
@@ -72,6 +73,7 @@ def push(
     elif runs:
         found = _told(store, runs, mirror, experiment, dict(options))
     else:
+        Jobs(store, settings).reconcile()  # who looks writes down how they ended
         found = list(_left(store, settings, mirror))
     if json_:
         click.echo(json.dumps([show.record(one) for one in found], indent=2))

@@ -315,6 +315,7 @@ def _recover(folder: Path, reason: str) -> None:
     """Do what the process of a task can no longer do itself: end what it has left running,
     make the partial notebook.
     """
+    from nbtools import farewell
     from nbtools.progress import mark, write
     from nbtools.transcript import rebuild
 
@@ -328,6 +329,7 @@ def _recover(folder: Path, reason: str) -> None:
             write(notebook, task.partial)
             if task.deliver_partial:
                 deliver(task, task.partial)
+        farewell.begin(task, {**environment(), **task.env, "NBTOOLS_STORE": str(task.store)})
     except Exception as error:  # noqa: BLE001 - that the task died must be told all the same
         warnings.warn(f"{folder}: its notebook could not be recovered: {error}", stacklevel=2)
 

@@ -86,14 +86,15 @@ class VertexMirror:
         _check(pushed)
         return True
 
-    def end(self, state: str) -> None:
+    def end(self, state: str) -> str:
         self.flush()
         if self._series is not None:  # so that none of it has to be read back
             self._out.told(self._run.id, self._series.told)
         context = self._store.get(Context, self._run.id)
         here = context.metadata["_state"]
-        said = {"_state": state} if state and here == ExecutionState.RUNNING else {}
-        _check(self._out.run(self._run.id, said))
+        open_ = here == ExecutionState.RUNNING
+        _check(self._out.run(self._run.id, {"_state": state} if state and open_ else {}))
+        return str(here) if open_ else ""
 
     def close(self) -> None:
         if self._series is not None:

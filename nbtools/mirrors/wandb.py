@@ -120,8 +120,9 @@ class WandbMirror:
     def flush(self) -> bool:
         return False
 
-    def end(self, state: str) -> None:
+    def end(self, state: str) -> str:
         self._state = state or "COMPLETE"
+        return self._state
 
     def close(self) -> None:
         run, self._run = self._run, None

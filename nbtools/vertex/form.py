@@ -1,7 +1,8 @@
 """What a record of ours is on Vertex AI, and by what two of them are the same.
 
 Numbers in metadata are doubles there, what is no number a word, and a local file lies in the
-staging bucket. Times and etags are each side's own.
+staging bucket. A model of a known framework is its folder there, as the SDK's `log_model` has
+it; here it is its file. Times and etags are each side's own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from nbtools.nouns import EXPERIMENT, Artifact, Context, local
+from nbtools.nouns import EXPERIMENT, MODEL, Artifact, Context, local
 from nbtools.rows import Record
 
 #: version of a schema that has no other.
@@ -24,6 +25,10 @@ MOST_BYTES: Final = 200 * 1024  #: of metadata
 BOARD_RUN: Final = "google.VertexTensorboardRun"
 #: keys of metadata that follow from where a record is.
 DERIVED: Final = ("_experiment", "backing_tensorboard_resource", "experiment_deleted")
+#: what the SDK makes of a model: the folder of a file, whose name is in the metadata.
+_MODEL: Final = "google.ExperimentModel"
+#: framework -> the only name by which the SDK finds the file of a model.
+_MODEL_FILES: Final = {"sklearn": "model.pkl", "xgboost": "model.bst"}
 _WORDS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -40,6 +45,10 @@ def form(record: Record, staging: str = "") -> Record:
         said["description"] = record.description or str(record.metadata.get("description", ""))
     if isinstance(record, Artifact):
         said["uri"] = staged(record, staging)
+        folder, _, file = said["uri"].rpartition("/")
+        if _is_model(record) and folder and file:
+            meta = {**said["metadata"], "modelFile": file}
+            said |= {"schema_title": _MODEL, "uri": folder, "metadata": meta}
     return replace(record, **said)
 
 
@@ -48,7 +57,10 @@ def staged(artifact: Artifact, staging: str) -> str:
     path = local(artifact.uri)
     if path is None or not staging:
         return artifact.uri
-    return f"{staging.rstrip('/')}/nbtools/{artifact.name}/{path.name}"
+    name = path.name
+    if _is_model(artifact):
+        name = _MODEL_FILES.get(str(artifact.metadata["frameworkName"]), name)
+    return f"{staging.rstrip('/')}/nbtools/{artifact.name}/{name}"
 
 
 def fingerprint(there: Record) -> str:
@@ -77,9 +89,12 @@ def differing(one: Record, other: Record) -> str:
     return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
 
 
-def here(there: Record, before: Record | None = None) -> Record:
+def here(read: Record, before: Record | None = None) -> Record:
     """What was read there as a record of ours; what it was `before` keeps its whole numbers."""
     known = before.metadata if before else {}
+    there: Any = read
+    if isinstance(read, Artifact) and (before is None or before.schema_title != _MODEL):
+        there = _file(read)
     meta = {k: _kept(v, known.get(k)) for k, v in there.metadata.items()}
     for key in ("_params", "_metrics"):
         if isinstance(values := meta.get(key), dict):
@@ -92,11 +107,29 @@ def here(there: Record, before: Record | None = None) -> Record:
             meta[key] = known[key]
     if "_experiment" in known:
         meta["_experiment"] = known["_experiment"]
-    new = replace(there, metadata=meta)
+    new: Record = replace(there, metadata=meta)
     if before is None:
         return new
     fixed = ("name", "create_time", "update_time", "etag", "schema_version")
     return replace(new, **{name: getattr(before, name) for name in fixed})
+
+
+def _is_model(artifact: Artifact) -> bool:
+    """Whether it is a folder there: one that was read there as anything else stays that."""
+    ours = artifact.schema_title == MODEL and not artifact.schema_version
+    return ours and "frameworkName" in artifact.metadata
+
+
+def _file(there: Artifact) -> Artifact:
+    """The file that a model of the SDK's is, where `form` makes the same of it again."""
+    file = there.metadata.get("modelFile")
+    named = isinstance(file, str) and file != "" and "/" not in file
+    known = there.schema_title == _MODEL and "frameworkName" in there.metadata
+    if not (known and named and there.uri) or there.uri.endswith("/"):
+        return replace(there, schema_version=there.schema_version or VERSION)
+    meta = {key: value for key, value in there.metadata.items() if key != "modelFile"}
+    uri = f"{there.uri}/{file}"
+    return replace(there, schema_title=MODEL, schema_version="", uri=uri, metadata=meta)
 
 
 def _flat(meta: Mapping[str, Any]) -> dict[str, Any]:

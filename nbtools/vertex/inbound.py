@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from nbtools.errors import NotFound
-from nbtools.nouns import EXPERIMENT, RUN, Context, Execution, Job
+from nbtools.nouns import EXPERIMENT, RUN, Artifact, Context, Execution, Job
 from nbtools.rows import Record
 from nbtools.store import Store
 from nbtools.vertex.boards import Board
@@ -120,7 +120,8 @@ class Inbound:
             self._ledger.met(collection, there.name, mark)
             self.pulled.new += 1
             return True
-        ours, known = form(old, self._staging), self._ledger.base(collection, there.name)
+        ours: Any = form(old, self._staging)
+        known = self._ledger.base(collection, there.name)
         mine = fingerprint(ours)
         if mine == mark:
             self._ledger.met(collection, there.name, mark)
@@ -128,8 +129,11 @@ class Inbound:
             pass  # only we have changed it: a push sends that
         elif isinstance(there, Context) and there.schema_title == EXPERIMENT:
             pass  # everybody's: each says of it what he likes
-        elif (mine in known.known or self._force) and not _job(old):
+        elif (mine == known.base or self._force) and not _job(old):
             new = here(replace(there, **said), old)
+            same = old.metadata.get("sha256") == there.metadata.get("sha256")
+            if isinstance(there, Artifact) and ours.uri == there.uri and same:
+                new = replace(new, uri=old.uri)  # the file that is here
             self._store.amend(kind, there.name, lambda was: replace(new, etag=was.etag), self._now)
             self._ledger.met(collection, there.name, mark)
             self.pulled.changed += 1

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from nbtools.delivery import deliver
-from nbtools.errors import AlreadyExists, NotFound
+from nbtools.errors import Aborted, NotFound
 from nbtools.nouns import EXPERIMENT, Artifact, Context, Event, Execution, local
 from nbtools.store import Store
 from nbtools.vertex import boards
@@ -167,7 +167,7 @@ class Outbound:
             meta = {**there.record.metadata, BACKING: board}
             try:
                 self._service.update(replace(there.record, metadata=meta), there.etag)
-            except AlreadyExists:
+            except Aborted:
                 continue  # it has changed meanwhile, by our own request if its answer was lost
             return board
 

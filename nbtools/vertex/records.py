@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nbtools.errors import AlreadyExists, RequestError, StateError
+from nbtools.errors import Aborted, AlreadyExists, RequestError, StateError
 from nbtools.rows import Record
 from nbtools.vertex.form import differing, fingerprint
 from nbtools.vertex.ledger import Base, Ledger
@@ -33,7 +33,6 @@ class Records:
         known, mark = self._ledger.base(collection, new.name), fingerprint(new)
         if known.base == mark and not known.sent and not self._force:
             return False
-        self._ledger.about_to(collection, new.name, mark)
         fresh = not known.known
         for _ in range(_RACES):
             there = None if fresh else self._service.find(kind, new.name)
@@ -41,13 +40,15 @@ class Records:
             try:
                 if there is None:
                     self._need_never_there(new, known)
+                    self._ledger.about_to(collection, new.name, mark)
                     self._service.create(new)
                 elif fingerprint(there.record) != mark:
                     self._need_ours(new, there.record, known)
+                    self._ledger.about_to(collection, new.name, mark)
                     self._service.update(new, there.etag)
             except Conflict:
                 raise
-            except AlreadyExists:
+            except (AlreadyExists, Aborted):
                 continue  # made by us, whose answer was lost, or by others
             except RequestError:
                 now = self._service.find(kind, new.name)

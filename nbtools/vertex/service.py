@@ -102,7 +102,7 @@ class Service:
             self.call("metadata", f"create_{noun}", request=request)
 
     def update(self, record: Record, etag: str) -> None:
-        """Change it there. Raises RequestError when it is no longer what had that etag."""
+        """Change it there. Raises Aborted when it is no longer what had that etag."""
         sent = self._message(record, _FIELDS)
         sent.name, sent.etag = self.name(type(record), record.name), etag
         paths = [*_FIELDS, *_more(type(record))]

@@ -62,6 +62,14 @@ class FileMirror:
         self.flush()
 
 
+class HopefulMirror(FileMirror):
+    """Shows a run as complete whose job has not said otherwise."""
+
+    def end(self, state):
+        super().end(state or "COMPLETE")
+        return self.kept["state"]
+
+
 class FileService:
     """A managed TensorBoard as Vertex AI's: limits, resource names; each write is at once safe."""
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import pytest
 
+from nbtools import removal
 from nbtools.errors import MissingDependency, RequestError
 from nbtools.journal import SUFFIX, Journal
 from nbtools.mirror import MirroredRun, MirrorWarning
@@ -67,11 +68,13 @@ class Session:
     """A process that logs to a run: its journal, and its mirrors at work."""
 
     def __init__(
-        self, store, name, options=None, *, run="one", params=None, resume=False,
+        self, store, name, options=None, *, run="one", params=None, resume=False, job="",
         at_exit=lambda: None,
     ):  # fmt: skip
         self.store = Store(Path(store))
-        self.context = open_run(self.store, "digits", run, utc_now(), params=params, resume=resume)
+        self.context = open_run(
+            self.store, "digits", run, utc_now(), params=params, resume=resume, job=job
+        )
         self.run = find_run(self.store, utc_now(), run, "digits")
         self.folder = run_folder(self.store.folder, self.run)
         self.journal = Journal(self.store.journals, self.context.name)
@@ -739,3 +742,28 @@ def test_a_run_at_work_is_not_sent_from_the_store(store_folder, tmp_path, call):
     assert done.returncode == 2
     assert "at work: push it when it has ended" in done.stderr
     assert call("push", "one").returncode == 2
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "FAILED", None])
+def test_a_mirror_hears_how_the_job_ended_when_the_job_has(store_folder, tmp_path, call, state):
+    """None: the run is deleted before."""
+    path = tmp_path / "remote.json"
+    session = Session(store_folder, f"{HERE}:HopefulMirror", {"path": str(path)}, job="j")
+    session.points({"loss": 1.0}, 1)
+    session.journal.close()
+    session.mirroring.end("")
+    assert json.loads(path.read_text())["state"] == "COMPLETE"  # nobody has said otherwise
+    (waits,) = json.loads(call("push", "--status", "--json").stdout)
+    assert waits["left"] == "how its job ends: the run is shown as COMPLETE"
+    (sent,) = push_all(store_folder)
+    assert sent.left == "its job is still at work"
+    if state is None:
+        removal.remove(session.store, Context, session.context.name)
+    else:
+        close_run(session.store, session.context.name, ExecutionState(state), "", utc_now())
+    (sent,) = push_all(store_folder)
+    assert sent.left == ""
+    there = json.loads(path.read_text())
+    assert (there["state"], list(there["points"])) == (state or "COMPLETE", ["loss"])
+    assert kept(store_folder) == []
+    assert not list((store_folder / "mirrors").rglob("*.*"))

@@ -19,14 +19,14 @@ _known = []
 
 
 class Remote:
-    """A server on a real socket, over a store in a folder that goes with it."""
+    """A server on a real socket, over a store of its own."""
 
     def __init__(self):
         if not _known:
             _known.append(catalog.load())
         self.calls = Counter()
-        self.folder = tempfile.TemporaryDirectory()
-        self.store = Store(Path(self.folder.name))
+        self._folder = tempfile.TemporaryDirectory(prefix="nbt-")
+        self.store = Store(Path(self._folder.name))
         service = handlers.Service(_known[0], self.store, utc_now)
 
         def answer(method, request):
@@ -48,7 +48,7 @@ class Remote:
         self.http.shutdown()
         self.http.server_close()
         self.store.close()
-        self.folder.cleanup()
+        self._folder.cleanup()
 
     def amend(self, kind, name, change):
         """As somebody else would."""
@@ -111,7 +111,13 @@ class Faults:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
+        self._server.shutdown(socket.SHUT_RDWR)  # who waits for a connection is told
         self._server.close()
+
+    def cut(self):
+        """From now on there is no way."""
+        self.fault, self.at = "drop before", 0
+        self.close()
 
     def _accept(self):
         while True:
@@ -128,7 +134,7 @@ class Faults:
             while request := _message(connection):
                 with self._lock:
                     self.count += 1
-                    fault = self.fault if self.count == self.at else ""
+                    fault = self.fault if self.at in (0, self.count) else ""
                 if fault == "drop before":
                     return
                 if fault in ("429", "503"):

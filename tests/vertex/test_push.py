@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nbtools
-from nbtools.errors import RequestError
+from nbtools.errors import Aborted, AlreadyExists, RequestError
 from nbtools.nouns import Artifact, Context, Execution, utc_now
 from nbtools.vertex.form import form
 from tests.vertex.conftest import log_run, theirs
@@ -283,3 +283,16 @@ def test_metadata_that_are_too_large_are_refused_by_name(remote, near):
     assert {s.left for s in sent[1:]} == {""}
     with pytest.raises(RequestError, match="Vertex AI takes 204,800"):
         near.service().create(form(near.store.get(Context, "digits-large")))
+
+
+def test_an_etag_of_before_is_no_name_that_is_taken(remote, near):
+    """Over REST both are 409; Google's word in the answer tells them apart."""
+    log_run("one")
+    near.push()
+    service = near.service()
+    there = service.find(Context, "digits-one")
+    remote.amend(Context, "digits-one", theirs)
+    with pytest.raises(Aborted, match="does not match server `etag`"):
+        service.update(there.record, there.etag)
+    with pytest.raises(AlreadyExists):
+        service.create(there.record)
