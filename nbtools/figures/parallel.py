@@ -18,6 +18,7 @@ MOST_WORDS: Final = 20  #: of an axis of words; what comes after lies on one pla
 #: colours from the lowest to the highest metric.
 RAMP: Final = ((110, 64, 170), (59, 110, 180), (33, 160, 150), (94, 200, 98), (225, 190, 30))
 NONE: Final = "not given"
+GAP: Final = 26  #: pixels between the numbers of an axis and the place of those that are not given
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,28 @@ class Line:
 
 
 class _Axis:
-    """Where the values of one param lie: by size if all are numbers, else one by one."""
+    """Where the values of one param lie: by size if all are numbers, else one by one; those
+    that are not given lie below.
+    """
 
     def __init__(self, name: str, values: Sequence[Any]) -> None:
         self.name = name
         there = [v for v in values if v is not None]
         self._scale: Scale | None = None
         self._few: list[float] = []  #: all values, where they are so few that each is written
-        if all(_number(v) for v in there) and None not in values:
+        self._missing = len(there) < len(values)
+        if there and all(_number(v) for v in there):
+            bottom = HEIGHT - BOTTOM - (GAP if self._missing else 0)
             numbers = [float(v) for v in there]
             self._few = sorted(set(numbers)) if len(set(numbers)) <= FEW else []
-            self._scale = spanning(numbers, HEIGHT - BOTTOM, TOP, may_log=True, ratio=50)
+            self._scale = spanning(numbers, bottom, TOP, may_log=True, ratio=50)
         self._words = sorted({self._word(v) for v in values})
         extra = self._words[MOST_WORDS:]
         self._words = self._words[:MOST_WORDS] + ([f"{len(extra)} others"] if extra else [])
 
     def at(self, value: Any) -> float:
         if self._scale:
-            return self._scale.at(float(value))
+            return HEIGHT - BOTTOM if value is None else self._scale.at(float(value))
         word = self._word(value)
         place_ = self._words.index(word) if word in self._words else len(self._words) - 1
         return self._height(place_)
@@ -56,8 +61,9 @@ class _Axis:
     def ticks(self) -> list[tuple[float, str]]:
         if self._scale:
             values = self._few or self._scale.ticks()
-            return [(self._scale.at(v), text) for v, text in zip(values, labels(values),
+            found = [(self._scale.at(v), text) for v, text in zip(values, labels(values),
                                                                   strict=True)]  # fmt: skip
+            return [*found, (HEIGHT - BOTTOM, NONE)] if self._missing else found
         return [(self._height(i), word) for i, word in enumerate(self._words)]
 
     def _height(self, i: int) -> float:

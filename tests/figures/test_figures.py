@@ -133,6 +133,18 @@ def test_parallel_coordinates_have_an_axis_a_param_and_the_metric_last():
     assert heights[1] == pytest.approx((heights[0] + heights[2]) / 2, abs=0.2)
 
 
+def test_numbers_keep_their_order_when_some_runs_have_none():
+    given = [9.0, 10.0, None, 200.0]
+    lines = [line(i, {"width": width}, i / 10) for i, width in enumerate(given)]
+    tree = read(parallel.chart(["width"], "acc", lines))
+    paths = sorted(tree.findall(f".//{SVG}path"), key=lambda path: path.attrib["data-run"])
+    nine, ten, none, most = (
+        float(re.match(r"M\S+ ([\d.]+)", path.attrib["d"])[1]) for path in paths
+    )
+    assert none > nine > ten > most  # from the bottom up
+    assert "not given" in {"".join(text.itertext()) for text in tree.findall(f".//{SVG}text")}
+
+
 def test_parallel_coordinates_take_any_value():
     odd = [1, 2.5, math.nan, math.inf, "x", None, True, [1], 10**400, {"a": 1}, -(10**400)]
     lines = [line(i, {"odd": v, f"p{i}": i}, 10.0**i) for i, v in enumerate(odd * 3)]
