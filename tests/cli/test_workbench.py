@@ -216,7 +216,7 @@ def test_project_and_zone_may_stand_in_the_projects_settings(workbench, tmp_path
     assert said["url"].startswith("https://europe-west4-aiplatform.googleapis.com/")
 
 
-def test_what_the_emulator_does_not_serve_is_said(workbench):
+def test_a_template_that_is_not_there_is_said(workbench):
     """As anything that the service refuses: in its own words."""
     said = workbench("templates", "show", "x", *ZONE, code=2)
     assert said.startswith("nbtools: ")

@@ -28,21 +28,20 @@ def test_a_request_is_read_and_what_no_machine_is_is_refused(googles):
     assert "n1-standard-3" in said
 
 
-@pytest.mark.live  # the emulator's have tests of their own
-def test_a_template_is_created_shown_and_deleted(googles):
-    name = googles.new("template")
-    (googles.folder / "t.yaml").write_text(
+def test_a_template_is_created_shown_and_deleted(side):
+    name = side.new("template")
+    (side.folder / "t.yaml").write_text(
         f"display_name: {name}\nmachine_type: e2-standard-4\nidle_shutdown: 2h\n"
     )
-    at = ("--location", googles.location)
-    made = googles.nbtools("workbench", "templates", "create", "t.yaml", *at)
+    at = ("--location", side.location)
+    made = side.nbtools("workbench", "templates", "create", "t.yaml", *at)
     try:
-        shown = googles.nbtools("workbench", "templates", "show", made["name"], *at)
+        shown = side.nbtools("workbench", "templates", "show", made["name"], *at)
         assert shown["idleShutdownConfig"]["idleTimeout"] == "7200s"
-        listed = googles.nbtools("workbench", "templates", "list", *at)
+        listed = side.nbtools("workbench", "templates", "list", *at)
         assert name in [template["displayName"] for template in listed]
     finally:
-        googles.nbtools("workbench", "templates", "delete", made["name"], *at, "--yes")
+        side.nbtools("workbench", "templates", "delete", made["name"], *at, "--yes")
 
 
 def test_an_instance_is_created_and_deleted(side):
